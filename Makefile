@@ -1,0 +1,63 @@
+# Everything a developer or CI runs. `make` alone prints this list.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CONSOLE := dashboards/console
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run check fix test test-all bench torture wheel wheel-test lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | column -t -s '|'
+
+setup: $(VENV)/.installed $(CONSOLE)/lib/.installed ## virtual environment, locked packages, console libraries
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(CONSOLE)/lib/.installed: $(CONSOLE)/package-lock.json
+	cd $(CONSOLE) && npm ci --silent --no-audit --no-fund && npm run --silent lib
+	touch $@
+
+demo: setup ## the virtual district, watched: narrates, runs until Ctrl-C
+	$(BIN)/sightline demo
+
+run: setup ## the service with config/sightline.example.toml
+	$(BIN)/sightline run --config config/sightline.example.toml
+
+check: setup ## format, lint, types, import contracts, unit tests (under 60 s)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-timing
+	$(BIN)/pytest tests/unit --cov=gateway.domain --cov-branch --cov-fail-under=100 --cov-report=term:skip-covered -q
+
+fix: setup ## format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: setup ## all tests, with real servers and one 180 s demo
+	$(BIN)/pytest tests --ignore=tests/bench -q
+
+bench: setup ## measure; writes build/bench.json
+	$(BIN)/python -m tests.bench
+
+torture: setup ## the fault matrix at full numbers (long)
+	SIGHTLINE_TORTURE=1 $(BIN)/pytest tests/integration -q -m torture
+
+wheel: setup ## build the wheel into dist/
+	$(BIN)/python -m hatchling build -t wheel
+
+wheel-test: wheel ## install the wheel in a clean environment and run it
+	bash tests/e2e/wheel.sh
+
+lock: ## compile requirements.lock anew (needs uv)
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	    --no-header --no-emit-index-url --no-annotate -o requirements.lock
+
+clean: ## remove what was built
+	rm -rf build dist $(VENV) $(CONSOLE)/node_modules $(CONSOLE)/lib .mypy_cache .ruff_cache .pytest_cache

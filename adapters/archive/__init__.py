@@ -1,0 +1,1 @@
+"""Import formats of the device archive (一机一档)."""

@@ -1,0 +1,1 @@
+"""ONVIF over SOAP and HTTP: the ladder's steps 1 and 2."""

@@ -1,0 +1,1 @@
+"""The system of record: PostgreSQL, embedded or by DSN."""

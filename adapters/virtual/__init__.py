@@ -1,0 +1,1 @@
+"""The virtual district: devices that really answer, scripted faults, a truth log."""

@@ -1,0 +1,1 @@
+"""asyncio loops around the domain: one input, one output each."""

@@ -1,0 +1,199 @@
+"""Settings: TOML file + `SIGHTLINE_SECTION__KEY` + `SIGHTLINE_SECTION__KEY_FILE` for secrets.
+
+Order of precedence: environment, then `*_FILE`, then the TOML file, then the defaults below. All
+problems are reported at once, each with its key and reason.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from gateway.errors import SettingsError
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+def default_state_dir() -> Path:
+    """Where the service keeps its own files: `/var/lib/sightline` for root, else below the home."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/sightline")
+    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(base).expanduser() / "sightline"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StoreSettings(_Section):
+    """The system of record."""
+
+    dsn: SecretStr = Field(
+        SecretStr(""), description="PostgreSQL DSN; empty = embedded; `memory:` keeps nothing"
+    )
+    state_dir: Path = Field(
+        default_factory=default_state_dir, description="data of the embedded store, keys, sockets"
+    )
+    command_timeout_s: Seconds = Field(5.0, description="limit of one statement")
+    audit_days: int = Field(400, ge=183, description="retention of the audit log, days")
+    rollup_days: int = Field(1096, ge=31, description="retention of the daily roll-ups, days")
+
+
+class NetworkSettings(_Section):
+    """Where the devices and the canaries are."""
+
+    virtual: bool = Field(
+        default=False, description="allow loopback addresses: the virtual district"
+    )
+    canaries: tuple[str, ...] = Field(
+        (), description="`host:port` on the gateway's side (first hop, core switch): the witnesses"
+    )
+
+
+class PollSettings(_Section):
+    """How devices are asked."""
+
+    cadence_s: Seconds = Field(30.0, description="routine interval of the liveness check")
+    signed_every_s: Seconds = Field(3600.0, description="interval of the signed check")
+    connect_s: Seconds = Field(2.0, description="limit for connecting")
+    check_s: Seconds = Field(3.0, description="limit for a whole check")
+    recheck_s: Seconds = Field(5.0, description="interval of the re-checks of a suspect")
+    recheck_rate: int = Field(400, ge=1, description="re-checks a second, at most, in the process")
+    slots: int = Field(1024, ge=1, description="checks in flight, healthy devices")
+    dead_slots: int = Field(2048, ge=1, description="checks in flight, devices not answering")
+    per_uplink: int = Field(256, ge=1, description="healthy checks in flight below one uplink")
+    kept_connections: int = Field(14_000, ge=0, description="idle connections kept at most")
+
+
+class JudgeSettings(_Section):
+    """How answers become states."""
+
+    confirm_failures: int = Field(3, ge=2, description="failures in a row before offline")
+    confirm_span_s: Seconds = Field(10.0, description="from first start to last end, at least")
+    blind_after_s: Seconds = Field(15.0, description="no witness for so long: the gateway is blind")
+    flap_losses: int = Field(4, ge=2, description="confirmed losses in the window: flapping")
+    flap_window_s: Seconds = Field(1800.0, description="window of the flapping rule")
+    flap_calm_s: Seconds = Field(600.0, description="unbroken good answers that end flapping")
+    node_children: int = Field(3, ge=2, description="suspects below one node that accuse it")
+    node_window_s: Seconds = Field(10.0, description="within so many seconds")
+    node_siblings: int = Field(16, ge=1, description="siblings checked at once, at most")
+    clock_limit_s: Seconds = Field(10.0, description="device clock offset that is a fault")
+    stall_s: Seconds = Field(1.0, description="loop stall that voids the checks it overlapped")
+    breaker_devices: int = Field(
+        20, ge=2, description="refusing devices that stop a credential set"
+    )
+    breaker_window_s: Seconds = Field(600.0, description="within so many seconds")
+
+
+class WebSettings(_Section):
+    """HTTP."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 = any free one")
+    device_metrics: bool = Field(default=False, description="serve /metrics/devices")
+    check_rate: int = Field(60, ge=1, description="`check now` requests a minute, per token")
+
+
+class KeySettings(_Section):
+    """Keys for secrets at rest, newest first."""
+
+    file: Path | None = Field(
+        None, description="file of Fernet keys, a line each; default: <state_dir>/keys"
+    )
+
+
+class LogSettings(_Section):
+    """Logs."""
+
+    level: str = Field("info", pattern="^(debug|info|warning|error)$", description="lowest level")
+    format: str = Field(
+        "auto", pattern="^(auto|json|console)$", description="auto: JSON off a terminal"
+    )
+
+
+class Settings(BaseSettings):
+    """All settings."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SIGHTLINE_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+    )
+
+    store: StoreSettings = StoreSettings()
+    network: NetworkSettings = NetworkSettings()
+    poll: PollSettings = PollSettings()
+    judge: JudgeSettings = JudgeSettings()
+    web: WebSettings = WebSettings()
+    keys: KeySettings = KeySettings()
+    log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _limits_fit(self) -> "Settings":
+        if self.poll.connect_s > self.poll.check_s:
+            msg = "poll.connect_s: must not exceed poll.check_s"
+            raise ValueError(msg)
+        if self.poll.check_s >= self.poll.cadence_s:
+            msg = "poll.check_s: must be below poll.cadence_s"
+            raise ValueError(msg)
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the framework's signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file's values, which are passed to the constructor."""
+        return env_settings, init_settings
+
+
+def load(path: Path | None = None, environ: dict[str, str] | None = None) -> Settings:
+    """Read the settings.
+
+    Raises:
+        SettingsError: with every problem found, each starting with its key.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise SettingsError([f"{path}: cannot be read: {error.strerror}"]) from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError([f"{path}: not valid TOML: {error}"]) from error
+    _read_secret_files(values, dict(os.environ) if environ is None else environ)
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise SettingsError([_problem(e) for e in error.errors()]) from None
+
+
+def _read_secret_files(values: dict[str, Any], environ: dict[str, str]) -> None:
+    for name, file in environ.items():
+        if not (name.startswith("SIGHTLINE_") and name.endswith("_FILE") and "__" in name):
+            continue
+        section, _, key = name.removeprefix("SIGHTLINE_").removesuffix("_FILE").partition("__")
+        if key:
+            try:
+                text = Path(file).read_text(encoding="utf-8").strip()
+            except OSError as error:
+                raise SettingsError([f"{name}: {file}: {error.strerror}"]) from error
+            values.setdefault(section.lower(), {})[key.lower()] = text
+
+
+def _problem(error: Any) -> str:  # noqa: ANN401 - pydantic's error dictionary
+    key = ".".join(str(part) for part in error["loc"]) or "settings"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    shown = error.get("input")
+    secret = "dsn" in key or isinstance(shown, dict | BaseModel)
+    value = "" if secret or shown is None else f" (is {shown!r})"
+    return f"{key}: {message}{value}"

@@ -1,0 +1,1 @@
+"""The aiohttp application: health, metrics, API, stream, console."""
