@@ -33,7 +33,10 @@ class Signing(StrEnum):
 
 
 class Quirk(StrEnum):
-    """What a device gets wrong, harmlessly: none of these may open a row (reference/onvif.md §2)."""
+    """What a device gets wrong, harmlessly: none of these may open a row.
+
+    The numbers are those of the quirk list in docs/design/onvif-quirks.md.
+    """
 
     CLOCK_SKEW = "clock_skew"
     """Clock off by 2-8 s: below the limit of a fault, enough to break a signature (1)."""
@@ -128,7 +131,7 @@ class LinkQuality:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place that matters, for the archive files (schools, squares, stations, entrances, roads)."""
+    """A place that matters: school, square, station, village entrance, road."""
 
     id: str
     name: str

@@ -1,0 +1,91 @@
+"""Every Prometheus metric, defined once, with its help and unit. Documented in docs/guide/metrics.md.
+
+Aggregates only: a camera is never a label here (`/metrics/devices` serves those from kept bytes).
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY = CollectorRegistry(auto_describe=True)
+
+CHECKS = Counter(
+    "sightline_checks",
+    "Checks of devices by step and verdict",
+    ["step", "verdict"],
+    registry=REGISTRY,
+)
+CHECK_SECONDS = Histogram(
+    "sightline_check_duration_seconds",
+    "Duration of a check, from start to verdict",
+    ["step"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 6),
+    registry=REGISTRY,
+)
+LATENESS_SECONDS = Histogram(
+    "sightline_check_lateness_seconds",
+    "How late a routine check of a healthy device began",
+    buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 15),
+    registry=REGISTRY,
+)
+IN_FLIGHT = Gauge(
+    "sightline_checks_in_flight", "Checks under way, by lane", ["lane"], registry=REGISTRY
+)
+QUEUE = Gauge(
+    "sightline_queue_size", "Entries waiting in a bounded queue", ["queue"], registry=REGISTRY
+)
+QUEUE_FULL = Counter(
+    "sightline_queue_full",
+    "Times a producer had to wait for a full queue",
+    ["queue"],
+    registry=REGISTRY,
+)
+OPEN = Gauge(
+    "sightline_ledger_open_rows", "Open rows of the ledger, by kind", ["kind"], registry=REGISTRY
+)
+ROWS = Counter(
+    "sightline_ledger_rows",
+    "Rows opened and closed since start",
+    ["kind", "change"],
+    registry=REGISTRY,
+)
+CHANNELS = Gauge(
+    "sightline_channels",
+    "Channels by township and state",
+    ["township", "state"],
+    registry=REGISTRY,
+)
+LOOP_LAG_SECONDS = Histogram(
+    "sightline_loop_lag_seconds",
+    "Delay of the event loop, sampled",
+    buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1),
+    registry=REGISTRY,
+)
+BLIND = Gauge("sightline_gateway_blind", "1 while the gateway has no witness", registry=REGISTRY)
+ROUND_TIMESTAMP = Gauge(
+    "sightline_last_round_completed_timestamp_seconds",
+    "When every watched device had last been asked",
+    registry=REGISTRY,
+)
+COMMIT_SECONDS = Histogram(
+    "sightline_store_commit_seconds",
+    "Duration of a commit",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2, 5),
+    registry=REGISTRY,
+)
+PENDING_ROWS = Gauge(
+    "sightline_store_pending_rows", "Changed rows not yet committed", registry=REGISTRY
+)
+STORE_UP = Gauge("sightline_store_up", "1 while the store answers", registry=REGISTRY)
+CONNECTIONS = Gauge("sightline_kept_connections", "Connections kept to devices", registry=REGISTRY)
+BREAKERS = Gauge(
+    "sightline_signing_breakers_open", "Credential sets whose signing is stopped", registry=REGISTRY
+)
+RESTARTS = Counter(
+    "sightline_stage_restarts", "Restarts of a failed stage", ["stage"], registry=REGISTRY
+)
+HTTP_REQUESTS = Counter(
+    "sightline_http_requests",
+    "Requests served, by route and status class",
+    ["route", "status"],
+    registry=REGISTRY,
+)
+STREAMS = Gauge("sightline_streams_open", "Open event streams", registry=REGISTRY)
