@@ -8,7 +8,7 @@ What is where:
     ports.py            what the service asks of the outside: Probe, Store, Clock
     inventory.py        who is watched: cameras, devices, the network tree
     domain/             pure decisions, one question a file
-    projection.py       the present, written by the judge, read by everybody else; feed.py its changes
+    projection.py       the present: written by the judge, read by everybody else (feed.py: changes)
     runtime/            asyncio loops, one input and one output each (start with pipeline.py)
     web/                HTTP: health, metrics, API, stream
     vault.py            secrets at rest

@@ -1,4 +1,4 @@
-"""Every Prometheus metric, defined once, with its help and unit. Documented in docs/guide/metrics.md.
+"""Every Prometheus metric, defined once, with help and unit; see docs/guide/metrics.md.
 
 Aggregates only: a camera is never a label here (`/metrics/devices` serves those from kept bytes).
 """

@@ -20,8 +20,8 @@ from gateway.domain.ledger import (
     State,
 )
 from gateway.domain.observation import Answer, FaultCause, Observation, Verdict
-from gateway.inventory import Inventory
 from gateway.feed import Feed
+from gateway.inventory import Inventory
 
 FAILURES_KEPT = 5
 """Failures are remembered longer than successes: they are what people ask about."""
