@@ -1,9 +1,9 @@
 """Which common node explains these failures (semantics §5).
 
-A node is *accused* when enough channels below it come under suspicion within a few seconds and nobody
-below it has given a good answer since. Up to 16 siblings, spread over its child nodes, are then asked
-at once, three rounds over ten seconds. One good answer acquits it; three rounds of failures, with a
-witness elsewhere, convict it: the node is *down*, and the caller makes one incident of it.
+A node is *accused* when enough channels below it come under suspicion within a few seconds and none
+below it has given a good answer since. Up to 16 siblings, spread over its child nodes, are then
+asked at once, three rounds over ten seconds. One good answer acquits it; three rounds of failures,
+with a witness elsewhere, convict it: the node is *down*, and the caller makes one incident of it.
 
 All times are CLOCK_BOOTTIME seconds. The object is owned by the judge; it does no I/O of its own.
 """
