@@ -1,0 +1,162 @@
+"""Pull points of one virtual device: create, pull (long poll), renew, unsubscribe, forget on reboot."""
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+MAX_PULL_POINTS: Final = 5
+DEFAULT_LIFE_S: Final = 60.0
+MAX_PULL_S: Final = 60.0
+_DURATION: Final = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
+_PARTS_S: Final = (86_400, 3600, 60, 1)
+
+
+def read_duration(text: str, device_utc: float) -> float | None:
+    """Seconds of an xs:duration or until an absolute xs:dateTime; None when it is neither."""
+    match = _DURATION.fullmatch(text)
+    if match and any(match.groups()):
+        return sum(
+            float(part) * s for part, s in zip(match.groups(), _PARTS_S, strict=True) if part
+        )
+    try:
+        until = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if until.tzinfo is None:
+        until = until.replace(tzinfo=UTC)
+    return until.timestamp() - device_utc
+
+
+def iso(epoch_s: float) -> str:
+    """A time as devices write it."""
+    return datetime.fromtimestamp(epoch_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True, slots=True)
+class DigitalInput:
+    """One message: a digital input changed (or is told again after a synchronization point)."""
+
+    token: str
+    active: bool
+    at: float
+    """Epoch seconds of the device's clock."""
+    operation: str = "Changed"
+
+    def xml(self, address: str) -> str:
+        """The message as it stands in a reply."""
+        value = "true" if self.active else "false"
+        return (
+            f"<wsnt:NotificationMessage><wsnt:SubscriptionReference><wsa5:Address>{address}"
+            "</wsa5:Address></wsnt:SubscriptionReference>"
+            '<wsnt:Topic Dialect="http://www.onvif.org/ver10/tev/topicExpression/ConcreteSet">'
+            "tns1:Device/Trigger/DigitalInput</wsnt:Topic><wsnt:Message>"
+            f'<tt:Message UtcTime="{iso(self.at)}" PropertyOperation="{self.operation}">'
+            f'<tt:Source><tt:SimpleItem Name="InputToken" Value="{self.token}"/></tt:Source>'
+            f'<tt:Data><tt:SimpleItem Name="LogicalState" Value="{value}"/></tt:Data>'
+            "</tt:Message></wsnt:Message></wsnt:NotificationMessage>"
+        )
+
+
+@dataclass(slots=True)
+class PullPoint:
+    """One subscription. `until` is loop time."""
+
+    number: int
+    until: float
+    waiting_messages: deque[DigitalInput] = field(default_factory=lambda: deque(maxlen=100))
+    _wake: Callable[[], None] | None = None
+    _timer: asyncio.TimerHandle | None = None
+
+    def put(self, message: DigitalInput) -> None:
+        """Queue a message and wake the pull that waits for one."""
+        self.waiting_messages.append(message)
+        self.end_wait()
+
+    def wait(self, seconds: float, wake: Callable[[], None]) -> None:
+        """Call `wake` once: when a message is there, or after so many seconds.
+
+        A pull that was waiting before is answered at once: a subscription has one pull at a time.
+        """
+        self.end_wait()
+        if self.waiting_messages or seconds <= 0:
+            wake()
+            return
+        self._wake = wake
+        self._timer = asyncio.get_running_loop().call_later(seconds, self.end_wait)
+
+    def end_wait(self) -> None:
+        """Answer the pull that waits, if there is one."""
+        wake, self._wake = self._wake, None
+        self.cancel()
+        if wake is not None:
+            wake()
+
+    def cancel(self) -> None:
+        """Forget the pull that waits."""
+        self._wake = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def take(self, limit: int) -> list[DigitalInput]:
+        """The next messages, oldest first."""
+        count = min(limit, len(self.waiting_messages))
+        return [self.waiting_messages.popleft() for _ in range(count)]
+
+
+class PullPoints:
+    """All subscriptions of one device."""
+
+    __slots__ = ("_last", "_points", "inputs")
+
+    def __init__(self) -> None:
+        self._points: dict[int, PullPoint] = {}
+        self._last = 0
+        self.inputs: dict[str, DigitalInput] = {}
+
+    def __len__(self) -> int:
+        return len(self._points)
+
+    def create(self, life_s: float, now: float) -> PullPoint | None:
+        """A new subscription, or None when there are too many already (quirk 18)."""
+        self._expire(now)
+        if len(self._points) >= MAX_PULL_POINTS:
+            return None
+        self._last += 1
+        point = PullPoint(self._last, now + life_s)
+        self._points[point.number] = point
+        for message in self.inputs.values():
+            point.put(message)
+        return point
+
+    def find(self, number: int, now: float) -> PullPoint | None:
+        """The subscription with this number, if it still lives."""
+        self._expire(now)
+        return self._points.get(number)
+
+    def remove(self, number: int) -> None:
+        """End a subscription; a pull that waits is answered."""
+        point = self._points.pop(number, None)
+        if point is not None:
+            point.end_wait()
+
+    def emit(self, message: DigitalInput) -> None:
+        """Tell every subscriber."""
+        self.inputs[message.token] = message
+        for point in list(self._points.values()):
+            point.put(message)
+
+    def reboot(self) -> None:
+        """Drop everything, as a device does when it starts again (quirk 19)."""
+        for point in self._points.values():
+            point.cancel()
+        self._points.clear()
+        self._last = 0
+
+    def _expire(self, now: float) -> None:
+        for number in [n for n, p in self._points.items() if p.until < now]:
+            self.remove(number)
