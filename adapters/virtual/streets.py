@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from random import Random
 
 import numpy as np
@@ -19,6 +20,8 @@ from adapters.virtual.geography import CITY_TILT_DEG, Geography, VillageLand
 from gateway.domain.camera import DivisionCode
 
 Point = tuple[float, float]
+_CITY_EDGE_M = 6000.0
+"""Inside, trunk roads are streets of the lattice."""
 
 
 class Setting(StrEnum):
@@ -129,7 +132,7 @@ def _city_lattice(rng: Random) -> tuple[list[Pole], list[Road]]:
             name = f"{prefix}{number}路"
             crossings = [(at, offset) if eastward else (offset, at) for at in lines[not eastward]]
             roads.append(Road(name, tuple(_tilt(point) for point in crossings)))
-            for here, there in zip(crossings, crossings[1:], strict=False):
+            for here, there in pairwise(crossings):
                 if eastward:  # each junction once
                     poles.append(Pole(_tilt(here), bearing, Setting.JUNCTION, name))
                 for share in (0.33, 0.67):
@@ -152,23 +155,26 @@ def _trunk_roads(rng: Random, land: Geography) -> list[Road]:
     seats = {code: at for code, at in land.seats.items() if code[6:9] >= "100"}
     names = {v.township: v.name for v in land.villages.values() if v.seat}
     roads = []
+    goal: Point
     for code, at in seats.items():
         own = math.hypot(*at)
         nearer = [(c, p) for c, p in seats.items() if math.hypot(*p) < own - 1000]
-        goal_code, goal = min(nearer, key=lambda row: math.dist(at, row[1]), default=("", (0, 0)))
-        if math.dist(at, goal) > own * 0.85:
-            goal_code, goal = "", (0.0, 0.0)
+        goal_name, goal = "城区", (0.0, 0.0)
+        if nearer:
+            next_code, next_seat = min(nearer, key=lambda row: math.dist(at, row[1]))
+            if math.dist(at, next_seat) <= own * 0.85:
+                goal_name, goal = names[next_code], next_seat
         line = [at, goal]
         for bend in (0.12, 0.09, 0.06):
             line = _bent(rng, line, bend)
-        roads.append(Road(f"{names.get(goal_code, '城区')}—{names[code]}公路", tuple(line)))
+        roads.append(Road(f"{goal_name}—{names[code]}公路", tuple(line)))
     return roads
 
 
 def _bent(rng: Random, line: Sequence[Point], bend: float) -> list[Point]:
     """The line with each middle moved sideways by up to `bend` of its length."""
     finer = [line[0]]
-    for (ax, ay), (bx, by) in zip(line, line[1:], strict=False):
+    for (ax, ay), (bx, by) in pairwise(line):
         shift = rng.uniform(-bend, bend)
         finer += [((ax + bx) / 2 - shift * (by - ay), (ay + by) / 2 + shift * (bx - ax)), (bx, by)]
     return finer
@@ -177,12 +183,12 @@ def _bent(rng: Random, line: Sequence[Point], bend: float) -> list[Point]:
 def _trunk_poles(road: Road, every_m: float = 700.0) -> list[Pole]:
     """Poles along a trunk road outside the city."""
     poles = []
-    for start, end in zip(road.line, road.line[1:], strict=False):
+    for start, end in pairwise(road.line):
         length = math.dist(start, end)
         bearing = plane.bearing_deg(start, end)
         for step in range(int(length // every_m)):
             at = plane.along(start, bearing, (step + 0.5) * every_m)
-            if math.hypot(*at) > 6000:
+            if math.hypot(*at) > _CITY_EDGE_M:
                 poles.append(Pole(at, bearing, Setting.TRUNK, road.name))
     return poles
 
