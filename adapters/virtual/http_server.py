@@ -182,10 +182,12 @@ class HttpConnection(asyncio.Protocol):
                 self._refuse(431)
             return
         lines = self._ahead[:head_end].decode("latin-1").split("\r\n")
-        first = lines[0].split(" ")
-        if len(first) != 3:
+        method, _, rest = lines[0].partition(" ")
+        target, _, version = rest.rpartition(" ")
+        if not (method and target and version.startswith(("HTTP/1.", "RTSP/"))):
             self._refuse(400)
             return
+        first = (method, target, version)
         headers: dict[str, str] = {}
         for line in lines[1:]:
             name, _, value = line.partition(":")
@@ -199,7 +201,7 @@ class HttpConnection(asyncio.Protocol):
             self._with_body(first, headers, head_end + 4, int(length))
 
     def _with_body(
-        self, first: list[str], headers: dict[str, str], start: int, length: int
+        self, first: tuple[str, str, str], headers: dict[str, str], start: int, length: int
     ) -> None:
         end = start + length
         if len(self._ahead) < end:

@@ -141,8 +141,9 @@ class LoginGuard:
         scheme, _, rest = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "digest":
             return Login.NONE if not scheme else self._outcome(now, good=False)
-        fields = {m[1].lower(): m[2] if m[2] is not None else m[3] for m in
-                  _DIGEST_FIELD.finditer(rest)}
+        fields = {
+            m[1].lower(): m[2] if m[2] is not None else m[3] for m in _DIGEST_FIELD.finditer(rest)
+        }
         if not self._digest_is_right(fields, request, _HASHES.get(signing, "md5")):
             return self._outcome(now, good=False)
         issued = self._issued.get(fields["nonce"])
