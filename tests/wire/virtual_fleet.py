@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import Self
 
 from adapters.virtual.listeners import free_port
 from adapters.virtual.login import LoginRules
@@ -130,7 +131,8 @@ def wsse(
     nonce = secrets.token_bytes(16) if nonce is None else nonce
     moment = datetime.now(UTC) + timedelta(seconds=skew_s)
     created = moment.strftime("%Y-%m-%dT%H:%M:%S") + ("Z" if zulu else "+00:00")
-    digest = base64.b64encode(hashlib.sha1(nonce + created.encode() + password.encode()).digest())
+    secret = nonce + created.encode() + password.encode()
+    digest = base64.b64encode(hashlib.sha1(secret).digest())  # noqa: S324 - the standard
     base = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-"
     return (
         f'<Security xmlns="{base}secext-1.0.xsd"><UsernameToken><Username>{username}</Username>'
@@ -148,7 +150,7 @@ class Client:
         self.reader: asyncio.StreamReader
         self.writer: asyncio.StreamWriter
 
-    async def __aenter__(self) -> "Client":
+    async def __aenter__(self) -> Self:
         self.reader, self.writer = await asyncio.open_connection(self.host, self.port)
         return self
 
