@@ -48,13 +48,17 @@ class Sign(StrEnum):
     UNTOLD = "untold"
     """Our own trouble: neither counts nor resets."""
     BLINDED = "blinded"
-    """The gateway was blind while this channel was under suspicion."""
+    """A check failed, and the gateway was blind: it proves nothing."""
     LAPSED = "lapsed"
     """No completed check for three cadences."""
+    SIGHTED = "sighted"
+    """The gateway sees again: what was good before the blindness is believed until it is asked."""
 
 
 TRANSITIONS: dict[tuple[Phase, Sign], Phase] = {
     **{(phase, Sign.UNTOLD): phase for phase in Phase},
+    **{(phase, Sign.SIGHTED): phase for phase in Phase},
+    (Phase.UNWATCHED, Sign.SIGHTED): Phase.UP,
     (Phase.NEW, Sign.GOOD): Phase.UP,
     (Phase.NEW, Sign.SHAKY): Phase.UP,
     (Phase.NEW, Sign.BAD): Phase.SUSPECT,
@@ -67,7 +71,7 @@ TRANSITIONS: dict[tuple[Phase, Sign], Phase] = {
     (Phase.UP, Sign.BAD): Phase.SUSPECT,
     (Phase.UP, Sign.ENOUGH): Phase.SUSPECT,
     (Phase.UP, Sign.CONVICTED): Phase.UP,
-    (Phase.UP, Sign.BLINDED): Phase.UP,
+    (Phase.UP, Sign.BLINDED): Phase.UNWATCHED,
     (Phase.UP, Sign.LAPSED): Phase.UNWATCHED,
     (Phase.SUSPECT, Sign.GOOD): Phase.UP,
     (Phase.SUSPECT, Sign.SHAKY): Phase.UP,
@@ -228,11 +232,22 @@ def convict(health: Health, now: Instant, rules: Rules) -> Health:
 
 
 def unwatch(health: Health, sign: Sign) -> Health:
-    """The gateway was blind (BLINDED), or nothing was asked for three cadences (LAPSED)."""
+    """A check failed while the gateway was blind (BLINDED), or none was made (LAPSED).
+
+    After a blindness `basis` keeps what the channel was before; after a lapse nothing is known.
+    """
     phase = TRANSITIONS[health.phase, sign]
-    if phase is Phase.UNWATCHED:
-        return Health(phase, phase, losses=health.losses)
-    return replace(health, phase=phase)
+    if phase is not Phase.UNWATCHED:
+        return replace(health, phase=phase)
+    before = health.basis if health.phase in SUSPICION else health.phase
+    basis = before if sign is Sign.BLINDED else Phase.UNWATCHED
+    return Health(phase, basis, losses=health.losses)
+
+
+def sighted(health: Health) -> Health:
+    """The gateway sees again."""
+    sign = Sign.SIGHTED if health.basis is Phase.UP else Sign.UNTOLD
+    return replace(health, phase=TRANSITIONS[health.phase, sign])
 
 
 def next_recheck(health: Health, rules: Rules, after: Instant) -> Instant:

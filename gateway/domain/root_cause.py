@@ -30,6 +30,8 @@ class RootRules:
     check_s: float = 3.0
     rest_s: float = 5.0
     """An acquitted node is not accused again for so long."""
+    patience_s: float = 40.0
+    """A trial without a verdict after so long is dropped (its devices could not be asked)."""
 
 
 @dataclass(slots=True)
@@ -198,7 +200,9 @@ class RootCause:
             trial = watch.trial
             if trial is None:
                 continue
-            if watch.good_started > trial.failed:
+            hung = trial.rounds_failed < self.rules.rounds
+            hung = hung and now > trial.opened + self.rules.patience_s
+            if watch.good_started > trial.failed or hung:
                 self._close(watch, now)
                 continue
             self._count_round(trial, now)
