@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Generic, Protocol, TypeVar
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from gateway.domain.archive import ImportRecord
 from gateway.domain.camera import ChannelId, Device, DeviceId
@@ -263,8 +264,8 @@ class Store(Protocol):
         ...
 
     # --- the archive
-    async def load_inventory(self) -> Inventory:
-        """The archive as of now."""
+    async def load_inventory(self, at: datetime | None = None) -> Inventory:
+        """The archive as of now, or as it was valid at a time."""
         ...
 
     async def save_import(self, record: ImportRecord, inventory: Inventory) -> None:
@@ -336,6 +337,19 @@ class Store(Protocol):
 
     async def prune(self, now: datetime, audit_days: int, rollup_days: int) -> None:
         """Remove what its retention no longer asks for (audit never under 183 days)."""
+        ...
+
+
+@runtime_checkable
+class BackedUp(Protocol):
+    """A store that can be written into one file and filled from it."""
+
+    async def backup(self, file: Path) -> Mapping[str, int]:
+        """Write everything into one file, as of one moment; the number of rows by table."""
+        ...
+
+    async def restore(self, file: Path) -> Mapping[str, int]:
+        """Fill an empty, migrated store from a backup; the number of rows by table."""
         ...
 
 

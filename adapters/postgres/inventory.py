@@ -1,0 +1,118 @@
+"""The archive in PostgreSQL: versions of rows, of which the ones without an end are current."""
+
+import asyncio
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from adapters.postgres.database import LONG_S, Connection, Database
+from adapters.postgres.queries import SQL
+from adapters.postgres.rows import ARCHIVE, CAMERAS, IMPORTS, Kind
+from gateway.domain.archive import ImportRecord
+from gateway.domain.camera import Camera
+from gateway.inventory import Inventory
+
+R = TypeVar("R")
+
+_BREATH = 1000
+"""Rows decoded before other tasks of the loop get a turn (about 10 ms)."""
+
+
+async def load(database: Database, at: datetime | None) -> Inventory:
+    """The archive valid at a time, or now."""
+    async with (
+        database.connection(LONG_S) as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        order = {
+            row["kind"]: {key: place for place, key in enumerate(row["ids"])}
+            for row in await connection.fetch(SQL["archive_order"])
+        }
+        rows = {
+            kind.table: await _versions(connection, kind, at, order.get(kind.table, {}))
+            for kind in ARCHIVE
+        }
+    return Inventory.of(**rows)
+
+
+async def save(database: Database, record: ImportRecord, inventory: Inventory) -> None:
+    """Make `inventory` current, in one transaction, writing only what differs.
+
+    A camera that is missing stays as decommissioned; older versions of every row stay.
+    """
+    async with database.connection(LONG_S) as connection, connection.transaction():
+        await connection.execute(SQL["import_lock"], timeout=LONG_S)
+        at = await _valid_from(connection, record.at)
+        for kind in ARCHIVE:
+            rows = _rows(inventory, kind)
+            await _save_kind(connection, kind, rows, at)
+        values = IMPORTS.encode(record)
+        await connection.execute(SQL["add_import"], *(values[name] for name in IMPORTS.fields))
+
+
+async def last_imports(database: Database, limit: int) -> Sequence[ImportRecord]:
+    """The last imports, newest first."""
+    return [IMPORTS.decode(row) for row in await database.fetch(SQL["imports"], limit)]
+
+
+def _rows(inventory: Inventory, kind: Kind[Any]) -> dict[str, Any]:
+    rows = getattr(inventory, kind.table)
+    items: Iterable[Any] = rows.values() if isinstance(rows, Mapping) else rows
+    return {getattr(row, kind.key): row for row in items}
+
+
+async def _versions(
+    connection: Connection, kind: Kind[R], at: datetime | None, order: Mapping[str, int]
+) -> list[R]:
+    records = await connection.fetch(SQL[f"archive_{kind.table}"], at, timeout=LONG_S)
+    last = len(order)
+    records.sort(key=lambda r: (order.get(r[kind.key], last), r[kind.key]))
+    rows: list[R] = []
+    for start in range(0, len(records), _BREATH):
+        rows.extend(kind.decode(record) for record in records[start : start + _BREATH])
+        await asyncio.sleep(0)
+    return rows
+
+
+async def _valid_from(connection: Connection, at: datetime) -> datetime:
+    """When the new versions begin: at the import, but after everything that is there."""
+    latest: datetime | None = await connection.fetchval(SQL["archive_latest"])
+    return at if latest is None else max(at, latest + timedelta(microseconds=1))
+
+
+async def _save_kind(
+    connection: Connection, kind: Kind[Any], rows: dict[str, Any], at: datetime
+) -> None:
+    there = {getattr(row, kind.key): row for row in await _versions(connection, kind, None, {})}
+    gone = there.keys() - rows.keys()
+    if kind is CAMERAS:
+        rows = {**rows, **_decommissioned([there[key] for key in there if key in gone])}
+        gone = set()
+    new: list[tuple[Any, ...]] = []
+    retired = [*gone]
+    for key, row in rows.items():
+        old = there.get(key)
+        if old == row:
+            continue
+        values = kind.encode(row)
+        if old is not None:
+            if kind.encode(old) == values:  # differs only in characters that cannot be kept
+                continue
+            retired.append(key)
+        new.append((*(values[name] for name in kind.fields), at))
+    if retired:
+        await connection.execute(SQL[f"retire_{kind.table}"], retired, at, timeout=LONG_S)
+    if new:
+        await connection.copy_records_to_table(
+            kind.table,
+            schema_name="sightline",
+            columns=[*kind.fields, "valid_from"],
+            records=new,
+            timeout=LONG_S,
+        )
+    await connection.execute(SQL["put_archive_order"], kind.table, list(rows))
+
+
+def _decommissioned(cameras: Iterable[Camera]) -> dict[str, Camera]:
+    return {c.id: dataclasses.replace(c, in_use=False) if c.in_use else c for c in cameras}

@@ -1,0 +1,143 @@
+"""The ledger in PostgreSQL: judged batches in, pages and the live state out."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from typing import Any, TypeVar
+
+from adapters.postgres.database import LONG_S, Connection, Database
+from adapters.postgres.queries import SQL
+from adapters.postgres.rows import (
+    CHANNELS,
+    CLOCK_STEPS,
+    FAULTS,
+    GAPS,
+    INCIDENTS,
+    MEMORIES,
+    OUTAGES,
+    ROLLUPS,
+    Kind,
+)
+from gateway.domain.camera import ChannelId, DeviceId
+from gateway.domain.ledger import Changes, Incident, RollUp
+from gateway.domain.observation import DeviceMemory
+from gateway.ports import LedgerKind, LedgerQuery, LiveState, Page
+
+R = TypeVar("R")
+
+_PREFETCH = 500
+"""Rows fetched at once where a whole fleet is read: keeps memory flat and the loop alive."""
+
+_PAGES: dict[LedgerKind, tuple[Kind[Any], str]] = {
+    LedgerKind.OUTAGES: (OUTAGES, "failed_at"),
+    LedgerKind.FAULTS: (FAULTS, "failed_at"),
+    LedgerKind.INCIDENTS: (INCIDENTS, "began_at"),
+    LedgerKind.GAPS: (GAPS, "started_at"),
+}
+
+
+async def commit(database: Database, changes: Changes[datetime]) -> None:
+    """Write one batch in one transaction; written twice it changes nothing."""
+    batch: tuple[tuple[Kind[Any], Iterable[Any]], ...] = (
+        (INCIDENTS, changes.incidents),
+        # closed rows first: one channel's next row may open in the same batch
+        (OUTAGES, sorted(changes.outages, key=lambda row: row.ended_at is None)),
+        (FAULTS, sorted(changes.faults, key=lambda row: row.ended_at is None)),
+        (GAPS, changes.gaps),
+        (CHANNELS, changes.channels),
+        (CLOCK_STEPS, changes.clock_steps),
+        (ROLLUPS, changes.rollups),
+    )
+    encoded = [(kind.table, _last_of_each(kind, rows)) for kind, rows in batch]
+    encoded.append((MEMORIES.table, _memories(changes.memories)))
+    async with database.connection() as connection, connection.transaction():
+        await connection.execute(SQL["put_sequence"], changes.sequence)
+        for table, rows in encoded:
+            if rows:
+                await connection.execute(SQL[f"put_{table}"], rows)
+        if changes.watched_until_at is not None:
+            await connection.execute(SQL["put_watched_until"], changes.watched_until_at)
+
+
+async def load_live(database: Database, today: str) -> LiveState:
+    """What is open, the states, the memories and today's roll-ups, as of one moment."""
+    async with (
+        database.connection(LONG_S) as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        day = date.fromisoformat(today)
+        memories = await connection.fetch(SQL["device_memory"], timeout=LONG_S)
+        return LiveState(
+            outages=await _all(connection, OUTAGES, "open_outages"),
+            faults=await _all(connection, FAULTS, "open_faults"),
+            incidents=await _all(connection, INCIDENTS, "open_incidents"),
+            gaps=await _all(connection, GAPS, "open_gateway_gaps"),
+            channels=await _all(connection, CHANNELS, "channel_state"),
+            memories=tuple((DeviceId(m["device"]), MEMORIES.decode(m)) for m in memories),
+            rollups_today=await _all(connection, ROLLUPS, "rollups", day, day, None),
+            watched_until_at=await connection.fetchval(SQL["watched_until"]),
+            sequence=await connection.fetchval(SQL["sequence"]) or 0,
+        )
+
+
+async def page(database: Database, kind: LedgerKind, query: LedgerQuery) -> Page[Any]:
+    """A page of one table, newest first."""
+    rows_of, sort_key = _PAGES[kind]
+    after_at, after_id = query.after or (None, None)
+    records = await database.fetch(
+        SQL[f"list_{kind.value}"],
+        query.since,
+        query.until,
+        query.open_only,
+        query.channel,
+        query.township,
+        query.cause,
+        query.incident,
+        query.include_merged,
+        after_at,
+        after_id,
+        query.limit + 1,
+    )
+    rows = tuple(rows_of.decode(record) for record in records[: query.limit])
+    more = len(records) > query.limit and bool(rows)
+    return Page(rows, (getattr(rows[-1], sort_key), rows[-1].id) if more else None)
+
+
+async def incident(database: Database, incident_id: str) -> Incident[datetime] | None:
+    """One incident."""
+    records = await database.fetch(SQL["incident"], incident_id)
+    return INCIDENTS.decode(records[0]) if records else None
+
+
+async def rollups(
+    database: Database, first_day: str, last_day: str, channel: ChannelId | None
+) -> Sequence[RollUp]:
+    """Roll-ups of the days, both included."""
+    days = (date.fromisoformat(first_day), date.fromisoformat(last_day))
+    async with database.connection(LONG_S) as connection, connection.transaction(readonly=True):
+        return await _all(connection, ROLLUPS, "rollups", *days, channel)
+
+
+def _last_of_each(kind: Kind[Any], rows: Iterable[Any]) -> list[dict[str, Any]]:
+    """The rows as columns; of two rows with one key in a batch the later one counts."""
+    encoded: dict[Any, dict[str, Any]] = {}
+    for row in rows:
+        values = kind.encode(row)
+        key = (values["day"], values["channel"]) if kind is ROLLUPS else values[kind.key]
+        encoded.pop(key, None)
+        encoded[key] = values
+    return list(encoded.values())
+
+
+def _memories(memories: Iterable[tuple[DeviceId, DeviceMemory]]) -> list[dict[str, Any]]:
+    last = dict(memories)
+    return [{"device": device, **MEMORIES.encode(memory)} for device, memory in last.items()]
+
+
+async def _all(
+    connection: Connection,
+    kind: Kind[R],
+    query: str,
+    *args: Any,  # noqa: ANN401 - arguments of the query
+) -> tuple[R, ...]:
+    cursor = connection.cursor(SQL[query], *args, prefetch=_PREFETCH, timeout=LONG_S)
+    return tuple([kind.decode(record) async for record in cursor])

@@ -1,0 +1,208 @@
+"""Rows of the domain to columns and back. A column has the name of its dataclass field."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Generic, TypeVar
+
+import asyncpg
+import orjson
+
+from gateway.domain.archive import ImportRecord, Repair, Severity
+from gateway.domain.camera import (
+    Camera,
+    CheckBy,
+    Device,
+    Division,
+    GridCell,
+    Node,
+    NodeKind,
+    Window,
+)
+from gateway.domain.ledger import (
+    ChannelRecord,
+    ClockStep,
+    Ending,
+    Fault,
+    GapReason,
+    GatewayGap,
+    Incident,
+    Outage,
+    RollUp,
+    State,
+)
+from gateway.domain.observation import AuthScheme, DeviceMemory, FaultCause, OutageCause
+from gateway.ports import AuditEntry, IncidentNote, NoteKind, Role, Token
+
+R = TypeVar("R")
+Convert = Callable[[Any], Any]
+
+
+def clean(text: str) -> str:
+    """Text as PostgreSQL can keep it.
+
+    Devices and broken files send NUL bytes, and lone surrogates come from careless decoding; one
+    such character must not stop a batch, so each becomes U+FFFD.
+    """
+    if text.isascii():
+        return text.replace("\x00", "�") if "\x00" in text else text
+    return text.replace("\x00", "�").encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
+def to_json(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """JSON text of a value whose strings are clean."""
+    return orjson.dumps(value).decode()
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any column value
+    """What the driver takes: clean text, lists instead of tuples."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, tuple):
+        return [clean(v) if isinstance(v, str) else v for v in value]
+    return value
+
+
+def _json_text_map(value: Mapping[str, str]) -> str:
+    return to_json({clean(k): clean(v) for k, v in value.items()})
+
+
+def _rings(text: str) -> Any:  # noqa: ANN401 - nested tuples of GridCell.polygons
+    return tuple(
+        tuple(tuple((lon, lat) for lon, lat in ring) for ring in polygon)
+        for polygon in orjson.loads(text)
+    )
+
+
+_SAME_FLOATS: dict[float, float] = {}
+
+
+def _floats(values: Iterable[float]) -> tuple[float, ...]:
+    """Slots of a roll-up; the usual values are shared, a day of the fleet holds 2.6 million."""
+    return tuple(_SAME_FLOATS.get(v, v) for v in values)
+
+
+_SAME_FLOATS.update({v: v for v in (0.0, 300.0, 1800.0, 3600.0)})
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[R]):
+    """One kind of row: its table, its dataclass and how its columns become fields.
+
+    Attributes:
+        table: name in the schema `sightline`.
+        key: the field that names a row.
+        read: converters by field; a field without one is taken as it is, null stays None.
+        write: converters by field, instead of the usual cleaning.
+    """
+
+    table: str
+    row: Callable[..., R]
+    fields: tuple[str, ...]
+    key: str
+    read: Mapping[str, Convert]
+    write: Mapping[str, Convert]
+
+    def decode(self, record: Mapping[str, Any] | asyncpg.Record) -> R:
+        """The row of a record."""
+        values = {name: record[name] for name in self.fields}
+        for name, convert in self.read.items():
+            if values[name] is not None:
+                values[name] = convert(values[name])
+        return self.row(**values)
+
+    def encode(self, row: R) -> dict[str, Any]:
+        """The columns of a row."""
+        values: dict[str, Any] = {}
+        for name in self.fields:
+            value = getattr(row, name)
+            convert = self.write.get(name)
+            values[name] = convert(value) if convert and value is not None else _plain(value)
+        return values
+
+
+def _kind(
+    table: str,
+    row: type[R],
+    key: str = "id",
+    write: Mapping[str, Convert] | None = None,
+    **read: Convert,
+) -> Kind[R]:
+    fields = tuple(f.name for f in dataclasses.fields(row))  # type: ignore[arg-type]
+    return Kind(table, row, fields, key, read, write or {})
+
+
+DIVISIONS = _kind("divisions", Division, key="code")
+NODES = _kind("nodes", Node, kind=NodeKind)
+DEVICES = _kind("devices", Device, check_by=CheckBy)
+CAMERAS = _kind("cameras", Camera, write={"archive": _json_text_map}, archive=orjson.loads)
+GRIDS = _kind("grids", GridCell, write={"polygons": to_json}, polygons=_rings)
+WINDOWS = _kind("windows", Window)
+ARCHIVE: tuple[Kind[Any], ...] = (DIVISIONS, NODES, DEVICES, CAMERAS, GRIDS, WINDOWS)
+"""The versioned tables of the archive; the names are also the fields of `Inventory`."""
+
+OUTAGES = _kind("outages", Outage, cause=OutageCause, ending=Ending, reason=tuple)
+FAULTS = _kind("faults", Fault, cause=FaultCause, ending=Ending, reason=tuple)
+INCIDENTS = _kind("incidents", Incident, cause=OutageCause, ending=Ending)
+GAPS = _kind("gateway_gaps", GatewayGap, reason=GapReason)
+CHANNELS = _kind("channel_state", ChannelRecord, key="channel", state=State)
+CLOCK_STEPS = _kind("clock_steps", ClockStep)
+_SLOTS = (
+    "good_s",
+    "bad_s",
+    "bad_upstream_s",
+    "maintenance_s",
+    "unobserved_s",
+    "degraded_s",
+    "rtt_p50_ms",
+    "rtt_p95_ms",
+)
+ROLLUPS = _kind(
+    "rollups",
+    RollUp,
+    key="channel",
+    write={"day": date.fromisoformat},
+    day=date.isoformat,
+    probes=tuple,
+    **dict.fromkeys(_SLOTS, _floats),
+)
+MEMORIES = _kind("device_memory", DeviceMemory, key="device", scheme=AuthScheme, refused_at=tuple)
+
+NOTES = _kind("incident_notes", IncidentNote, kind=NoteKind)
+TOKENS = _kind("tokens", Token, role=Role)
+AUDIT = _kind("audit", AuditEntry)
+
+
+def _counts(text: str) -> tuple[tuple[str, int], ...]:
+    return tuple((name, count) for name, count in orjson.loads(text))
+
+
+def _repairs(text: str) -> tuple[Repair, ...]:
+    return tuple(
+        Repair(**{**repair, "severity": Severity(repair["severity"])})
+        for repair in orjson.loads(text)
+    )
+
+
+def _repairs_text(repairs: Iterable[Repair]) -> str:
+    return to_json(
+        [
+            {name: _plain(getattr(repair, name)) for name in Repair.__dataclass_fields__}
+            for repair in repairs
+        ]
+    )
+
+
+IMPORTS = _kind(
+    "imports",
+    ImportRecord,
+    write={
+        "counts": lambda pairs: to_json([list(pair) for pair in pairs]),
+        "repairs": _repairs_text,
+    },
+    files=tuple,
+    counts=_counts,
+    repairs=_repairs,
+    unknown_columns=tuple,
+)

@@ -1,0 +1,170 @@
+"""The system of record in PostgreSQL: `PostgresStore` implements `gateway.ports.Store`."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from adapters.postgres import dump, inventory, ledger, migrations, people
+from adapters.postgres.database import Database
+from adapters.postgres.embedded import EmbeddedPostgres
+from adapters.postgres.queries import SQL
+from gateway.domain.archive import ImportRecord
+from gateway.domain.camera import ChannelId
+from gateway.domain.ledger import Changes, Incident, RollUp
+from gateway.errors import StoreUnavailable, UsageError
+from gateway.inventory import Inventory
+from gateway.ports import (
+    AuditEntry,
+    IncidentNote,
+    LedgerKind,
+    LedgerQuery,
+    LiveState,
+    Page,
+    Token,
+)
+
+EMBEDDED = "embedded:"
+
+
+class PostgresStore:
+    """The store on a PostgreSQL 15 or newer.
+
+    `postgresql://...` connects to a server; `embedded:<state directory>` starts and supervises an
+    own one with `open` or `migrate`, and stops it last with `close`. Both may be called in either
+    order; `open` refuses a schema that is not current.
+
+    Every method raises `StoreUnavailable` within `command_timeout_s` (an import, a migration or a
+    restart within 60 s) when the server does not answer, `Conflict` when a unique rule of the
+    ledger refuses a row, and `ValueError` for a row that breaks a rule of the schema.
+    """
+
+    def __init__(self, dsn: str, *, command_timeout_s: float = 5.0) -> None:
+        self._dsn = dsn
+        self._database = Database(command_timeout_s)
+        self.embedded: EmbeddedPostgres | None = None
+        if dsn.startswith(EMBEDDED):
+            folder = dsn.removeprefix(EMBEDDED)
+            if not folder:
+                raise UsageError("store.dsn: `embedded:` needs a state directory behind it")
+            self.embedded = EmbeddedPostgres(Path(folder).expanduser())
+
+    async def open(self) -> None:
+        """Connect, starting the embedded server where there is one.
+
+        Raises:
+            UsageError: the DSN is wrong, or the schema is not current.
+        """
+        await self._connect()
+        try:
+            await migrations.check(self._database)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Let go; the embedded server stops last."""
+        await self._database.close()
+        if self.embedded is not None:
+            await self.embedded.stop()
+
+    async def migrate(self) -> Sequence[str]:
+        """Apply what is missing, under a lock; the names of what was applied."""
+        await self._connect()
+        return await migrations.apply(self._database)
+
+    async def ping(self) -> None:
+        """Return when the store answers."""
+        if self.embedded is not None and self.embedded.trouble:
+            raise StoreUnavailable(f"store: {self.embedded.trouble}")
+        await self._database.value(SQL["ping"])
+
+    async def load_inventory(self, at: datetime | None = None) -> Inventory:
+        """The archive as of now, or as it was valid at a time."""
+        return await inventory.load(self._database, at)
+
+    async def save_import(self, record: ImportRecord, inventory_: Inventory) -> None:
+        """Make the inventory current, in one transaction; only rows that differ are written."""
+        await inventory.save(self._database, record, inventory_)
+
+    async def imports(self, limit: int = 20) -> Sequence[ImportRecord]:
+        """The last imports, newest first."""
+        return await inventory.last_imports(self._database, limit)
+
+    async def load_credentials(self) -> Mapping[str, bytes]:
+        """Sealed credential sets by name."""
+        return await people.load_credentials(self._database)
+
+    async def save_credentials(self, sealed: Mapping[str, bytes]) -> None:
+        """Add or replace sealed credential sets."""
+        await people.save_credentials(self._database, sealed)
+
+    async def load_live(self, today: str) -> LiveState:
+        """Open rows, states, memories, the roll-ups of `today`."""
+        return await ledger.load_live(self._database, today)
+
+    async def commit(self, changes: Changes[datetime]) -> None:
+        """Write one batch in one transaction; written twice it changes nothing."""
+        await ledger.commit(self._database, changes)
+
+    async def ledger(self, kind: LedgerKind, query: LedgerQuery) -> Page[Any]:
+        """A page of outages, faults, incidents or gateway gaps."""
+        return await ledger.page(self._database, kind, query)
+
+    async def incident(self, incident_id: str) -> Incident[datetime] | None:
+        """One incident."""
+        return await ledger.incident(self._database, incident_id)
+
+    async def rollups(
+        self, first_day: str, last_day: str, channel: ChannelId | None = None
+    ) -> Sequence[RollUp]:
+        """Roll-ups of the days, both included."""
+        return await ledger.rollups(self._database, first_day, last_day, channel)
+
+    async def add_note(self, note: IncidentNote) -> None:
+        """Write an acknowledgement or note."""
+        await people.add_note(self._database, note)
+
+    async def notes(self, incidents: Sequence[str]) -> Sequence[IncidentNote]:
+        """The notes of some incidents, oldest first."""
+        return await people.notes(self._database, incidents)
+
+    async def tokens(self) -> Sequence[Token]:
+        """All tokens, revoked ones included."""
+        return await people.tokens(self._database)
+
+    async def save_token(self, token: Token) -> None:
+        """Add a token, or replace the one with its id."""
+        await people.save_token(self._database, token)
+
+    async def append_audit(self, entry: AuditEntry) -> None:
+        """Add a line to the audit log, once however often it is written."""
+        await people.append_audit(self._database, entry)
+
+    async def audit(self, limit: int = 100, before_id: int | None = None) -> Sequence[AuditEntry]:
+        """Lines of the audit log, newest first."""
+        return await people.audit(self._database, limit, before_id)
+
+    async def prune(self, now: datetime, audit_days: int, rollup_days: int) -> None:
+        """Remove what its retention no longer asks for (audit never under 183 days)."""
+        await people.prune(self._database, now, audit_days, rollup_days)
+
+    async def backup(self, file: Path) -> Mapping[str, int]:
+        """Write all tables into one file; the number of rows by table."""
+        return await dump.write(self._database, file)
+
+    async def restore(self, file: Path) -> Mapping[str, int]:
+        """Fill an empty schema from a backup; the number of rows by table."""
+        return await dump.read(self._database, file)
+
+    async def _connect(self) -> None:
+        if self._database.is_open:
+            return
+        dsn = self._dsn
+        if self.embedded is not None:
+            dsn = await self.embedded.start()
+        try:
+            await self._database.open(dsn)
+        except BaseException:
+            await self.close()
+            raise
