@@ -126,10 +126,8 @@ class _Maker:
     def device(self, slot: Slot, trait: Trait, *, killable: bool) -> VirtualDevice:
         """One device at its address, on the port that its kind listens on."""
         identity = self._identity(slot)
-        if killable:
-            port = self._ports.killable
-        else:
-            port = self._ports.tls if trait.tls else self._ports.plain
+        steady = self._ports.tls if trait.tls else self._ports.plain
+        port = self._ports.killable if killable else steady
         device = Device(
             id=DeviceId(f"{slot.host}:{port}"),
             host=slot.host,
@@ -246,7 +244,7 @@ def _windows(
     """
     rng = Random(f"{seed}:windows")
     switches = [node.id for node in nodes if node.kind is NodeKind.ACCESS]
-    start = datetime(2025, 11, 3, 1, 0, tzinfo=UTC)
+    start = datetime(2024, 11, 4, 1, 0, tzinfo=UTC)
     for serial in range(1, 3):
         begin = start + timedelta(days=7 * serial)
         yield Window(
@@ -256,7 +254,7 @@ def _windows(
             begin + timedelta(hours=4),
             "接入交换机更换",
         )
-    season = datetime(2025, 11, 30, 16, 0, tzinfo=UTC), datetime(2026, 2, 28, 16, 0, tzinfo=UTC)
+    season = datetime(2024, 11, 30, 16, 0, tzinfo=UTC), datetime(2025, 2, 28, 16, 0, tzinfo=UTC)
     single = [d.channels[0].id for d in devices if len(d.channels) == 1]
     for serial, channel in enumerate(rng.sample(single, 3), start=3):
         yield Window(

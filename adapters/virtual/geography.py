@@ -24,6 +24,7 @@ from adapters.virtual.names import is_community, is_street, spoken, stem, townsh
 from adapters.virtual.plane import Points
 from gateway.domain.camera import Division, DivisionCode, GridCell, GridId
 
+Point = tuple[float, float]
 GRID_COUNT = 3641
 CITY_TILT_DEG = 14.0
 """How far the city's lattice of streets is turned clockwise from north."""
@@ -35,7 +36,7 @@ _OUTLINE_DEG = (
     (109.73, 38.06), (109.56, 38.10), (109.40, 38.02), (109.22, 37.98), (109.08, 38.10),
     (109.03, 38.30), (109.09, 38.46),
 )  # fmt: skip
-_TOWN_SEATS_DEG: Mapping[str, tuple[float, float]] = {
+_TOWN_SEATS_DEG: Mapping[str, Point] = {
     "610802100": (109.87, 38.03), "610802101": (110.06, 38.02), "610802102": (110.15, 37.95),
     "610802105": (110.03, 38.42), "610802106": (109.80, 38.43), "610802107": (109.93, 38.52),
     "610802108": (109.44, 38.60), "610802109": (109.33, 38.36), "610802111": (109.95, 38.07),
@@ -44,13 +45,13 @@ _TOWN_SEATS_DEG: Mapping[str, tuple[float, float]] = {
     "610802206": (109.67, 38.76), "610802207": (109.56, 38.56), "610802208": (109.14, 38.31),
     "610802209": (109.28, 38.13),
 }  # fmt: skip
-_STREET_SEATS_M: Mapping[str, tuple[float, float]] = {
+_STREET_SEATS_M: Mapping[str, Point] = {
     "610802001": (900, 700), "610802002": (700, -900), "610802003": (-900, 800),
     "610802004": (-800, -800), "610802005": (2600, 2900), "610802006": (-2900, -1300),
     "610802007": (300, 4000), "610802008": (-2900, 2900), "610802009": (-2300, -3700),
     "610802010": (1100, -4300), "610802011": (-3500, 600), "610802012": (3200, -600),
 }  # fmt: skip
-_CITY_RADIUS_M = (4700.0, 6200.0)
+_CITY_RADIUS_M = (4700.0, 6000.0)
 _POOL_PER_TOWN_CELL, _POOL_PER_CITY_CELL = 22, 14
 _VILLAGE_WEIGHT, _COMMUNITY_WEIGHT = 7.9, 11.5
 
@@ -66,7 +67,7 @@ class VillageLand:
     """In one of the 12 streets of the city."""
     seat: bool
     """Holds the seat of its town."""
-    hamlets: tuple[tuple[float, float], ...]
+    hamlets: tuple[Point, ...]
     """The middle of each of its grid cells, the village's nucleus first."""
 
 
@@ -75,8 +76,8 @@ class Geography:
     """The land of one seed; the same for every number of cameras."""
 
     villages: Mapping[DivisionCode, VillageLand]
-    seats: Mapping[DivisionCode, tuple[float, float]]
-    """Where the middle of each township is, metres."""
+    seats: Mapping[DivisionCode, Point]
+    """The middle of each street, the seat of each town, metres."""
     cells: tuple[GridCell, ...]
     shapes: tuple[BaseGeometry, ...]
     """The polygons of `cells`, degrees as published."""
@@ -97,11 +98,11 @@ class Geography:
 def build_geography(seed: int, divisions: tuple[Division, ...]) -> Geography:
     """Draw the district; takes about half a second."""
     rng = Random(f"{seed}:geography")
-    outline = _rough_outline(rng)
+    outline = _outline(rng)
     city = _city(rng)
     counts = _cells_per_village(rng, divisions)
     land: dict[DivisionCode, VillageLand] = {}
-    seats: dict[DivisionCode, tuple[float, float]] = {}
+    seats: dict[DivisionCode, Point] = {}
     pools = _pools(rng, outline, city, divisions, counts)
     members = defaultdict(list)
     for village in villages(divisions):
@@ -110,6 +111,8 @@ def build_geography(seed: int, divisions: tuple[Division, ...]) -> Geography:
         seats[township.code] = _seat(township.code)
         for one in _settle(rng, township, members[township.code], pools[township.code], counts):
             land[one.code] = one
+            if one.seat:
+                seats[township.code] = one.hamlets[0]
     ordered = [land[village.code] for village in villages(divisions)]
     towns = [v for v in ordered if not v.urban]
     streets = [v for v in ordered if v.urban]
@@ -118,37 +121,40 @@ def build_geography(seed: int, divisions: tuple[Division, ...]) -> Geography:
     return Geography(land, seats, tuple(c for c, _ in cells), tuple(s for _, s in cells))
 
 
-def _seat(code: str) -> tuple[float, float]:
+def _seat(code: str) -> Point:
     if code in _STREET_SEATS_M:
         return _STREET_SEATS_M[code]
     east, north = plane.to_metres(np.array([_TOWN_SEATS_DEG[code]]))[0]
     return float(east), float(north)
 
 
-def _rough_outline(rng: Random) -> BaseGeometry:
-    """The outline with its edges broken by displacing midpoints, five times over."""
-    line = [(float(x), float(y)) for x, y in plane.to_metres(np.array(_OUTLINE_DEG))]
-    for _ in range(5):
-        finer: list[tuple[float, float]] = []
+def _roughened(rng: Random, line: list[Point], rounds: int, bend: float) -> BaseGeometry:
+    """A closed line as an area, its edges broken by displacing midpoints again and again."""
+    for _ in range(rounds):
+        finer: list[Point] = []
         for (ax, ay), (bx, by) in zip(line, line[1:] + line[:1], strict=True):
-            bend = rng.uniform(-0.13, 0.13)
-            middle = ((ax + bx) / 2 - bend * (by - ay), (ay + by) / 2 + bend * (bx - ax))
+            shift = rng.uniform(-bend, bend)
+            middle = ((ax + bx) / 2 - shift * (by - ay), (ay + by) / 2 + shift * (bx - ax))
             finer += [(ax, ay), middle]
         line = finer
     return shapely.make_valid(Polygon(line))
 
 
+def _outline(rng: Random) -> BaseGeometry:
+    corners = plane.to_metres(np.array(_OUTLINE_DEG)).tolist()
+    return _roughened(rng, [(x, y) for x, y in corners], 5, 0.13)
+
+
 def _city(rng: Random) -> BaseGeometry:
-    """An oval with a gently waved edge around the centre."""
-    phase = [rng.uniform(0, 2 * math.pi) for _ in range(3)]
-    edge = []
-    for step in range(72):
-        angle = 2 * math.pi * step / 72
-        wave = 1 + sum(0.035 * math.sin((n + 2) * angle + p) for n, p in enumerate(phase))
-        edge.append(
-            (_CITY_RADIUS_M[0] * wave * math.cos(angle), _CITY_RADIUS_M[1] * wave * math.sin(angle))
-        )
-    return Polygon(edge)
+    """An oval around the centre with a waved edge."""
+    phase = [rng.uniform(0, 2 * math.pi) for _ in range(4)]
+    edge: list[Point] = []
+    for step in range(24):
+        angle = 2 * math.pi * step / 24
+        wave = 1 + sum(0.04 * math.sin((n + 2) * angle + p) for n, p in enumerate(phase))
+        east, north = _CITY_RADIUS_M
+        edge.append((east * wave * math.cos(angle), north * wave * math.sin(angle)))
+    return _roughened(rng, edge, 3, 0.15)
 
 
 def share_out(total: int, weights: Sequence[float], least: int = 0) -> list[int]:
@@ -299,7 +305,7 @@ def _number(
     return cells
 
 
-def _rings(shape: BaseGeometry) -> tuple[tuple[tuple[tuple[float, float], ...], ...], ...]:
+def _rings(shape: BaseGeometry) -> tuple[tuple[tuple[Point, ...], ...], ...]:
     """Polygons as GeoJSON wants them: outer ring counterclockwise, first point repeated last."""
     parts = shape.geoms if isinstance(shape, MultiPolygon) else [shape]
     return tuple(

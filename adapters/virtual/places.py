@@ -10,7 +10,7 @@ import numpy as np
 from adapters.virtual import plane
 from adapters.virtual.geography import Geography, VillageLand
 from adapters.virtual.model import Place
-from adapters.virtual.names import is_community, is_street, road_stem
+from adapters.virtual.names import division_rows, is_community, is_street, road_stem, stem
 from adapters.virtual.streets import Point, Road, Setting, Stand, Streets
 
 WEIGHTS: Mapping[str, float] = {
@@ -35,9 +35,13 @@ def build_places(seed: int, land: Geography, streets: Streets) -> tuple[Place, .
     rng = Random(f"{seed}:places")
     serial = count(1)
     drafts: list[tuple[str, str, Mapping[str, object]]] = []
+    towns = {row.division.code: stem(row.division.name) for row in division_rows()}
     for village in land.villages.values():
         stands = streets.stands.get(village.code, ())
-        drafts += _village_places(rng, village, stands)
+        if village.seat:
+            drafts += _seat_places(rng, towns[village.township], village.hamlets[0])
+        else:
+            drafts += _village_places(rng, village, stands)
     drafts += [
         (name, "station", _point((rng.uniform(-800, 800), north))) for name, north in _CITY_STATIONS
     ]
@@ -48,19 +52,23 @@ def build_places(seed: int, land: Geography, streets: Streets) -> tuple[Place, .
     )
 
 
+def _seat_places(
+    rng: Random, town: str, middle: Point
+) -> Iterator[tuple[str, str, Mapping[str, object]]]:
+    """What every seat of a town has."""
+    yield f"{town}中心小学", "school", _beside(rng, middle, 160)
+    yield f"{town}初级中学", "school", _beside(rng, middle, 260)
+    yield f"{town}卫生院", "hospital", _beside(rng, middle, 200)
+    yield f"{town}汽车站", "station", _beside(rng, middle, 300)
+    yield f"{town}文化广场", "square", _beside(rng, middle, 60)
+    yield f"{town}集贸市场", "market", _block(rng, middle, 90, 60)
+
+
 def _village_places(
     rng: Random, village: VillageLand, stands: Sequence[Stand]
 ) -> Iterator[tuple[str, str, Mapping[str, object]]]:
     name, short = village.name, road_stem(village.name)
     middle = village.hamlets[0]
-    if village.seat:
-        yield f"{short}中心小学", "school", _beside(rng, middle, 160)
-        yield f"{short}初级中学", "school", _beside(rng, middle, 260)
-        yield f"{short}卫生院", "hospital", _beside(rng, middle, 200)
-        yield f"{short}汽车站", "station", _beside(rng, middle, 300)
-        yield f"{short}文化广场", "square", _beside(rng, middle, 60)
-        yield f"{short}集贸市场", "market", _block(rng, middle, 90, 60)
-        return
     if is_community(name):
         if rng.random() < _SCHOOL_SHARE:
             yield f"{short}小学", "school", _beside(rng, middle, 120)

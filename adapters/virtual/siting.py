@@ -21,6 +21,8 @@ _PER_VILLAGE = 6
 _RECORDERS, _MULTI_LENS = 72, 60
 """NVRs and multi-lens cameras at full size."""
 _RECORDER_CHANNELS = (4, 6, 8, 8, 10, 12, 16)
+_URBAN_COMMUNITY, _URBAN_VILLAGE, _TOWN_SEAT, _RURAL_VILLAGE = 57.0, 33.0, 88.0, 19.0
+"""About so many cameras each, at full size."""
 CUT_CHANNELS = 360
 """About so many channels hang on the uplink that may be cut, at full size."""
 
@@ -96,11 +98,9 @@ def plan_units(seed: int, land: Geography, streets: Streets, cameras: int) -> Pl
 
 def _weight(rng: Random, village: VillageLand) -> float:
     """How many cameras a village tends to have, relative to the others."""
-    if village.urban:
-        base = 57.0 if is_community(village.name) else 33.0
-    else:
-        base = 88.0 if village.seat else 19.0
-    return base * rng.uniform(0.75, 1.25)
+    urban = _URBAN_COMMUNITY if is_community(village.name) else _URBAN_VILLAGE
+    rural = _TOWN_SEAT if village.seat else _RURAL_VILLAGE
+    return (urban if village.urban else rural) * rng.uniform(0.75, 1.25)
 
 
 def _channels_by_village(rng: Random, land: Geography, cameras: int) -> dict[DivisionCode, int]:
