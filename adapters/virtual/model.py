@@ -175,8 +175,13 @@ class TruthRow:
     kind: str
     """`outage`, `fault`, `dip`, `flapping`, `uplink`, `switch`, `blind`."""
     cause: str
+    """The trouble (`refuse`, `drop_syn`, `hang`, or the cause of the fault)."""
     channels: tuple[ChannelId, ...]
     device: DeviceId | None
     node: str | None
     began: str
     ended: str | None = None
+    id: str = ""
+    """The same at the begin and at the end of an interval: the later line replaces the earlier."""
+    below: tuple[str, ...] = ()
+    """Nodes and devices below `node` (uplink, switch): where no other incident may be rooted."""
