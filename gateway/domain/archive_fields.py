@@ -62,7 +62,7 @@ ALIASES: dict[Kind, dict[str, str]] = {
         "point_type": "监控点位类型 点位类型 监控点类型 点位类别 监控类型 jkdwlx",
         "address": "安装地址 安装地点 安装位置 详细地址 地址 azdz",
         "point_common_name": "点位俗称 俗称 点位别名",
-        "ptz_type": "摄像机结构类型 结构类型 摄像机类型 设备类型 云台类型 sxjlx",
+        "ptz_type": "摄像机结构类型 结构类型 摄像机类型 云台类型 sxjlx",
         "imaging_type": "成像类型 摄像机成像类型",
         "supply_light": "补光属性 补光类型 补光",
         "position_type": "摄像机位置类型 位置类型 sxjwzlx",
@@ -104,10 +104,10 @@ ALIASES: dict[Kind, dict[str, str]] = {
     Kind.WINDOWS: {
         "id": "编号 窗口编号 计划编号 windowid",
         "target": "对象 检修对象 对象编码 设备编码 设备或节点 targetid",
-        "starts_at": "开始时间 起始时间 检修开始 start startsat",
-        "ends_at": "结束时间 终止时间 检修结束 end endsat",
-        "daily_from": "每日开始 每日起 每天开始 dailyfrom",
-        "daily_to": "每日结束 每日止 每天结束 dailyto",
+        "starts_at": "开始时间 起始时间 检修开始 start",
+        "ends_at": "结束时间 终止时间 检修结束 end",
+        "daily_from": "每日开始 每日起 每天开始",
+        "daily_to": "每日结束 每日止 每天结束",
         "reason": "原因 事由 检修原因 备注",
     },
 }
@@ -123,8 +123,32 @@ SIGNATURES: dict[Kind, tuple[frozenset[str], ...]] = {
 """Any of these sets of recognized columns makes a file possibly one of that kind."""
 
 SECRET_NAMES = frozenset(
-    "password passwd pwd secret 密码 口令 登录密码 设备密码 设备口令 登录口令 用户密码 username "
-    "user loginname 用户名 登录名 登录账号 账号 帐号 登录用户名 设备用户名 用户口令 mm yhm".split()
+    [
+        "password",
+        "passwd",
+        "pwd",
+        "secret",
+        "密码",
+        "口令",
+        "登录密码",
+        "设备密码",
+        "设备口令",
+        "登录口令",
+        "用户密码",
+        "username",
+        "user",
+        "loginname",
+        "用户名",
+        "登录名",
+        "登录账号",
+        "账号",
+        "帐号",
+        "登录用户名",
+        "设备用户名",
+        "用户口令",
+        "mm",
+        "yhm",
+    ]
 )
 """Columns that hold a login: dropped unread. Credentials come from their own file."""
 
