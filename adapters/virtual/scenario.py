@@ -10,7 +10,7 @@ times respect (semantics §4, §10), at a scale of 1:
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
@@ -35,6 +35,7 @@ FLAP_CALM_S: Final = 60.0
 """The flapping rule that a gateway needs for the three flappers of the script."""
 FLAP_DOWN_S: Final = 52.0
 FLAP_UP_S: Final = 35.0
+_NODE_DOWN_S: Final = (66.0, 75.0)
 KILLS: Final = (Trouble.REFUSE, Trouble.DROP_SYN, Trouble.HANG)
 AFTER_REBOOT: Final = (Trouble.WRONG_DEVICE, Trouble.AUTH, Trouble.LOCKED_OUT)
 """Only a signed check finds these, and it follows a recovery."""
@@ -217,15 +218,17 @@ class _Writer:
 
     def nodes(self) -> None:
         """One township uplink and one access switch, silent as behind a cut line."""
-        for kind, found, begins_by in (
-            ("uplink", self._targets.uplinks, 0.25),
-            ("switch", self._targets.switches, 0.4),
+        room = self._times.end_by - _NODE_DOWN_S[1] * self._times.scale
+        latest = self._times.begin_by if room <= 0 else min(room, self._times.begin_by)
+        for kind, found in (
+            ("uplink", self._targets.uplinks),
+            ("switch", self._targets.switches),
         ):
             if not found:
                 continue
             node = min(found)
-            begins = self._times.begin_by * begins_by * self._rng.uniform(0.5, 1.0)
-            ends = begins + self._rng.uniform(66, 75) * self._times.scale
+            begins = latest * self._rng.uniform(0.2, 1.0)
+            ends = begins + self._rng.uniform(*_NODE_DOWN_S) * self._times.scale
             self._add(
                 kind,
                 Trouble.DROP_SYN,
@@ -266,7 +269,8 @@ class _Writer:
         scale = self._times.scale
         for device in self._take(self._killable, self._count(self._options.dips, len(KILLS))):
             lasts = self._rng.uniform(1.0, 9.0) * scale
-            begins = self._rng.uniform(0, max(0.0, self._times.end_by - lasts))
+            latest = min(self._times.begin_by, self._times.end_by - lasts)
+            begins = self._rng.uniform(0, max(0.0, latest))
             self._add("dip", next(kills), [device], begins, begins + lasts)
 
     def blindness(self) -> None:
@@ -305,4 +309,12 @@ def plan(
     writer.single_deaths()
     writer.dips()
     writer.blindness()
-    return sorted(writer.script, key=lambda trouble: (trouble.begins_s, trouble.id))
+    fitting = (_cut(trouble, length_s) for trouble in writer.script)
+    script = [trouble for trouble in fitting if trouble.begins_s < length_s]
+    return sorted(script, key=lambda trouble: (trouble.begins_s, trouble.id))
+
+
+def _cut(trouble: ScriptedTrouble, length_s: float) -> ScriptedTrouble:
+    """What would end after the script does not end in it."""
+    ends = trouble.ends_s
+    return replace(trouble, ends_s=None) if ends is not None and ends > length_s else trouble

@@ -1,0 +1,397 @@
+"""Compares the ledger with the truth, by the rules of semantics §10 and nothing of the judge's code.
+
+Pure: truth rows and ledger rows in, a verdict with every offending row and its reason out.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from math import ceil
+from typing import Final
+
+from adapters.virtual.incidents import IncidentFinding, check_incidents
+from adapters.virtual.model import TruthRow
+from adapters.virtual.rows import LedgerRows
+from adapters.virtual.truth import when
+from gateway.domain.camera import ChannelId
+from gateway.domain.ledger import Fault, Outage
+
+OUTAGE: Final = "outage"
+DOWN_KINDS: Final = frozenset({"outage", "uplink", "switch", "flapping"})
+SIGNED_CAUSES: Final = frozenset({"auth", "locked_out", "wrong_device"})
+_MOST_LISTED: Final = 200
+
+Row = Outage[datetime] | Fault[datetime]
+
+
+class Weight(StrEnum):
+    """What the ledger owes to a truth interval."""
+
+    DUE = "due"
+    OPTIONAL = "optional"
+    FORBIDDEN = "forbidden"
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedSpan:
+    """What was compared: from the begin of the script to its end, and all channels in use."""
+
+    began: datetime
+    ended: datetime
+    channels: frozenset[ChannelId]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The limits of the comparison, seconds. The defaults are those of semantics §10.
+
+    Attributes:
+        due_s: a truth interval of at least this length, begun at least so long before the end.
+        dip_s: below this length no row may exist.
+        tolerance_s: how far a true time may be outside its bounds.
+        cadence_s / signed_cadence_s: of the steps that find things; a width may be `width_slack_s`
+            more.
+        blind_slack_s: how far a gateway gap may reach beyond the scripted blindness: nobody can
+            know of it before a check has failed, or of its end before one was answered.
+        untouched: so many channels must have been left alone by the script.
+        single_cause_incidents: check the incidents of the uplink and the switch.
+    """
+
+    due_s: float = 60.0
+    dip_s: float = 10.0
+    tolerance_s: float = 1.0
+    cadence_s: float = 30.0
+    signed_cadence_s: float = 3600.0
+    width_slack_s: float = 3.0
+    blind_slack_s: float = 5.0
+    untouched: int = 0
+    single_cause_incidents: bool = True
+
+    @classmethod
+    def scaled(cls, scale: float, *, cadence_s: float, untouched: int = 0) -> "Rules":
+        """The rules for a script whose durations were scaled; tolerances stay as they are."""
+        return cls(due_s=60.0 * scale, dip_s=10.0 * scale, cadence_s=cadence_s, untouched=untouched)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """One truth interval of one channel."""
+
+    channel: ChannelId
+    kind: str
+    """What a row of it is: `outage`, or the cause of a fault."""
+    began: datetime
+    ended: datetime | None
+    weight: Weight
+    source: TruthRow
+
+
+@dataclass(frozen=True, slots=True)
+class Offence:
+    """Something that is not as it should be, for people to look at."""
+
+    what: str
+    """`missed`, `invented`, `bounds`, `width`, `gap` or `incident`."""
+    channel: str
+    kind: str
+    reason: str
+    row: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The verdict."""
+
+    missed: int
+    invented: int
+    worst_bound_error_s: float
+    too_wide: int
+    detection_p50_s: float | None
+    detection_p99_s: float | None
+    detections: int
+    untouched: int
+    untouched_without_rows: int
+    unknown_seconds_outside_blindness: float
+    blindness_seen: bool | None
+    """Whether a gateway gap covers part of the scripted blindness; None: none was scripted."""
+    incidents: tuple[IncidentFinding, ...]
+    by_kind: Mapping[str, Mapping[str, int]]
+    """Kind of truth -> due, found, optional, optional_found, forbidden."""
+    offences: tuple[Offence, ...] = field(repr=False)
+    ok: bool = False
+
+
+def _weight(began: datetime, ended: datetime | None, span: WatchedSpan, rules: Rules) -> Weight:
+    length = ((ended or span.ended) - began).total_seconds()
+    if ended is not None and length < rules.dip_s:
+        return Weight.FORBIDDEN
+    before_end = (span.ended - began).total_seconds()
+    due = length >= rules.due_s and before_end >= rules.due_s
+    return Weight.DUE if due else Weight.OPTIONAL
+
+
+def intervals(truth: Iterable[TruthRow], span: WatchedSpan, rules: Rules) -> list[Interval]:
+    """The truth channel by channel; the blindness is no interval of a channel."""
+    found = []
+    for row in truth:
+        if row.kind == "blind":
+            continue
+        began = when(row.began)
+        ended = when(row.ended) if row.ended else None
+        weight = Weight.FORBIDDEN if row.kind == "dip" else _weight(began, ended, span, rules)
+        kind = row.cause if row.kind == "fault" else OUTAGE
+        found += [Interval(c, kind, began, ended, weight, row) for c in row.channels]
+    return found
+
+
+def _outside(at: datetime, after: datetime | None, until: datetime | None) -> float:
+    """Seconds by which `at` lies outside (after, until]."""
+    early = (after - at).total_seconds() if after else 0.0
+    late = (at - until).total_seconds() if until else 0.0
+    return max(0.0, early, late)
+
+
+def _start_error(row: Row, interval: Interval) -> float:
+    return _outside(interval.began, row.last_seen_at, row.failed_at)
+
+
+def _end_error(row: Row, interval: Interval, span: WatchedSpan) -> float:
+    """Of a row against an interval; one that has not ended ends after everything."""
+    if interval.ended is None:
+        return 0.0 if row.ended_at is None else (span.ended - row.ended_at).total_seconds()
+    return _outside(interval.ended, row.last_failed_at, row.ended_at)
+
+
+class _Comparer:
+    """One comparison in the making."""
+
+    def __init__(
+        self, truth: Sequence[TruthRow], rows: LedgerRows, span: WatchedSpan, rules: Rules
+    ) -> None:
+        self.truth = truth
+        self.rows = rows
+        self.span = span
+        self.rules = rules
+        self.blind = [
+            (when(t.began), when(t.ended) if t.ended else span.ended)
+            for t in truth
+            if t.kind == "blind"
+        ]
+        self.intervals = intervals(truth, span, rules)
+        self.by_channel: dict[tuple[ChannelId, str], list[Interval]] = defaultdict(list)
+        for interval in self.intervals:
+            self.by_channel[interval.channel, interval.kind].append(interval)
+        self.found: dict[int, list[Row]] = defaultdict(list)
+        self.offences: list[Offence] = []
+        self.invented = self.missed = self.too_wide = 0
+        self.worst = 0.0
+
+    def _offend(self, what: str, channel: str, kind: str, reason: str, row: str = "") -> None:
+        self.offences.append(Offence(what, channel, kind, reason, row))
+
+    # --- rows
+    def judge_rows(self) -> None:
+        for outage in self.rows.outages:
+            self._judge(outage, OUTAGE)
+        for fault in self.rows.faults:
+            self._judge(fault, str(fault.cause))
+
+    def _judge(self, row: Row, kind: str) -> None:
+        """Give a row to the interval that it tells of, or count it as invented."""
+        candidates = self.by_channel.get((row.channel, kind), [])
+        during = any(began <= row.failed_at <= ended for began, ended in self.blind)
+        near = min(candidates, key=lambda i: _start_error(row, i), default=None)
+        if near is None:
+            reason = "during the blindness" if during else "nothing was wrong with this channel"
+        elif _start_error(row, near) > self.rules.tolerance_s:
+            off = _start_error(row, near)
+            reason = f"nothing began in its bounds (the nearest is {off:.1f} s outside)"
+        elif near.weight is Weight.FORBIDDEN:
+            reason = "a dip is no outage"
+        elif during:
+            reason = "during the blindness"
+        else:
+            self._bounds(row, kind, near)
+            return
+        self.invented += 1
+        self._offend("invented", row.channel, kind, reason, row.id)
+
+    def _bounds(self, row: Row, kind: str, interval: Interval) -> None:
+        last = interval
+        if isinstance(row, Outage) and row.flapping:
+            # One flapping row stays open over several losses: it ends with the last of them.
+            later = (i for i in self.by_channel[row.channel, kind] if i.began >= interval.began)
+            last = min(later, key=lambda i: _end_error(row, i, self.span))
+        end_error = _end_error(row, last, self.span)
+        if end_error > self.rules.tolerance_s and last.ended is None:
+            self.invented += 1
+            self._offend("invented", row.channel, kind, "closed while it was still so", row.id)
+            return
+        for covered in self.by_channel[row.channel, kind]:
+            if interval.began <= covered.began <= last.began:
+                self.found[id(covered)].append(row)
+        error = max(_start_error(row, interval), end_error)
+        self.worst = max(self.worst, error)
+        if error > self.rules.tolerance_s:
+            self._offend("bounds", row.channel, kind, f"{error:.1f} s outside its bounds", row.id)
+        self._widths(row, kind, last)
+
+    def _widths(self, row: Row, kind: str, last: Interval) -> None:
+        signed = kind in SIGNED_CAUSES
+        cadence = self.rules.signed_cadence_s if signed else self.rules.cadence_s
+        most = cadence + self.rules.width_slack_s
+        widths = {}
+        if row.last_seen_at is None:
+            widths["start"] = float("inf")
+        else:
+            widths["start"] = (row.failed_at - row.last_seen_at).total_seconds()
+        if row.ended_at is not None or last.ended is not None:
+            widths["end"] = ((row.ended_at or self.span.ended) - row.last_failed_at).total_seconds()
+        for side, width in widths.items():
+            if width > most:
+                self.too_wide += 1
+                reason = f"its {side} is known to {width:.1f} s only, {most:.1f} s allowed"
+                self._offend("width", row.channel, kind, reason, row.id)
+
+    # --- intervals
+    def judge_intervals(self) -> dict[str, dict[str, int]]:
+        """Count what was due, and what of it has exactly one row."""
+        counts: dict[str, Counter[str]] = defaultdict(Counter)
+        for interval in self.intervals:
+            source = interval.source
+            name = f"fault_{source.cause}" if source.kind == "fault" else source.kind
+            rows = self.found[id(interval)]
+            counts[name][interval.weight] += 1
+            if interval.weight is not Weight.DUE:
+                counts[name]["optional_found"] += bool(rows)
+            elif len(rows) == 1:
+                counts[name]["found"] += 1
+            else:
+                self.missed += 1
+                reason = f"{len(rows)} rows" if rows else "no row"
+                began = f"{reason} for what began {source.began} ({source.cause})"
+                self._offend("missed", interval.channel, interval.kind, began)
+        self._flappers()
+        return {name: dict(count) for name, count in sorted(counts.items())}
+
+    def _flappers(self) -> None:
+        """Who was lost twice and more must have a row that says so, once the last loss was due."""
+        losses: dict[ChannelId, list[Interval]] = defaultdict(list)
+        for interval in self.intervals:
+            if interval.source.kind == "flapping":
+                losses[interval.channel].append(interval)
+        told = {row.channel for row in self.rows.outages if row.flapping}
+        for channel, lost in losses.items():
+            enough = len(lost) > 1 and lost[-1].weight is Weight.DUE
+            if enough and channel not in told:
+                self.missed += 1
+                reason = "lost again and again, and no row says flapping"
+                self._offend("missed", channel, "flapping", reason)
+
+    def detections(self) -> list[float]:
+        """Seconds from death to confirmed, of the single deaths that were due."""
+        return sorted(
+            (rows[0].confirmed_at - interval.began).total_seconds()
+            for interval in self.intervals
+            if interval.source.kind == OUTAGE and interval.weight is Weight.DUE
+            if len(rows := self.found[id(interval)]) == 1
+        )
+
+    def untouched(self) -> tuple[int, int]:
+        """Channels that the script left alone, and those of them without any row."""
+        touched = {interval.channel for interval in self.intervals}
+        alone = self.span.channels - touched
+        rows: list[Row] = [*self.rows.outages, *self.rows.faults]
+        return len(alone), len(alone - {row.channel for row in rows})
+
+    # --- the gateway itself
+    def unknown_outside(self) -> float:
+        """Seconds of gateway gaps within the span that the scripted blindness does not explain."""
+        slack = timedelta(seconds=self.rules.blind_slack_s)
+        total = 0.0
+        for gap in self.rows.gaps:
+            began = max(gap.started_at, self.span.began)
+            ended = min(gap.ended_at or self.span.ended, self.span.ended)
+            seconds = max(0.0, (ended - began).total_seconds())
+            for first, last in self.blind:
+                inside = (min(ended, last + slack) - max(began, first - slack)).total_seconds()
+                seconds -= max(0.0, inside)
+            if seconds > 0:
+                total += seconds
+                reason = f"{seconds:.1f} s outside the scripted blindness"
+                self._offend("gap", "", str(gap.reason), reason, gap.id)
+        return total
+
+    def blindness_seen(self) -> bool | None:
+        """Whether any gap overlaps each scripted blindness."""
+        if not self.blind:
+            return None
+        return all(
+            any(
+                gap.started_at <= ended and (gap.ended_at or self.span.ended) >= began
+                for gap in self.rows.gaps
+            )
+            for began, ended in self.blind
+        )
+
+    def incidents(self) -> tuple[IncidentFinding, ...]:
+        if not self.rules.single_cause_incidents:
+            return ()
+        due = {id(i.source) for i in self.intervals if i.weight is Weight.DUE}
+        findings = check_incidents([t for t in self.truth if id(t) in due], self.rows)
+        for finding in findings:
+            for problem in finding.problems:
+                self._offend("incident", "", finding.kind, problem, finding.incident)
+        return findings
+
+
+def percentile(values: Sequence[float], share: float) -> float | None:
+    """Nearest-rank percentile of sorted values; None when there are none."""
+    return values[max(0, ceil(share * len(values)) - 1)] if values else None
+
+
+def compare(
+    truth: Sequence[TruthRow], rows: LedgerRows, span: WatchedSpan, rules: Rules | None = None
+) -> Comparison:
+    """Hold a ledger against the truth.
+
+    Args:
+        truth: of the script, from `truth.read_truth`.
+        rows: all rows of the ledger, from `ledger_api.load_rows`.
+        span: from when to when, and who is watched.
+        rules: the limits.
+    """
+    rules = rules or Rules()
+    comparer = _Comparer(truth, rows, span, rules)
+    comparer.judge_rows()
+    by_kind = comparer.judge_intervals()
+    detections = comparer.detections()
+    untouched, quiet = comparer.untouched()
+    unknown = comparer.unknown_outside()
+    incidents = comparer.incidents()
+    good = (
+        comparer.missed == comparer.invented == comparer.too_wide == 0
+        and comparer.worst <= rules.tolerance_s
+        and quiet == untouched >= rules.untouched
+        and unknown == 0
+        and not any(finding.problems for finding in incidents)
+    )
+    return Comparison(
+        missed=comparer.missed,
+        invented=comparer.invented,
+        worst_bound_error_s=round(comparer.worst, 3),
+        too_wide=comparer.too_wide,
+        detection_p50_s=percentile(detections, 0.5),
+        detection_p99_s=percentile(detections, 0.99),
+        detections=len(detections),
+        untouched=untouched,
+        untouched_without_rows=quiet,
+        unknown_seconds_outside_blindness=round(unknown, 3),
+        blindness_seen=comparer.blindness_seen(),
+        incidents=incidents,
+        by_kind=by_kind,
+        offences=tuple(comparer.offences[:_MOST_LISTED]),
+        ok=good,
+    )
