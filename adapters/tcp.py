@@ -4,8 +4,15 @@ from collections.abc import Sequence
 
 from adapters.dial import MEANING, dial
 from gateway.domain.camera import Device, DeviceId
-from gateway.domain.observation import Answer, FaultCause, Finding, Instant, Step, TraceStep
-from gateway.domain.observation import Verdict as V
+from gateway.domain.observation import (
+    Answer,
+    FaultCause,
+    Finding,
+    Instant,
+    Step,
+    TraceStep,
+    Verdict,
+)
 from gateway.ports import ProbeContext
 
 MARGIN_S = 0.05
@@ -50,7 +57,7 @@ class TcpProbe:
                 Step.REACH,
                 started,
                 ended,
-                V.ANSWERED,
+                Verdict.ANSWERED,
                 chain=chain if traced else (),
                 rtt_s=line.seconds,
             )

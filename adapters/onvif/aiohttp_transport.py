@@ -6,15 +6,17 @@ device, comes later); credentials only ever travel as digests.
 
 import asyncio
 import functools
+import socket
 import ssl
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
 
 import aiohttp
 import yarl
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import AddrInfoType
+from aiohttp.tracing import Trace
 
 from adapters.dial import Trouble, describe, trouble_of
 from adapters.onvif.transport import BODY_LIMIT, Flaw, Keeping, NoReply, Reply
@@ -36,6 +38,10 @@ class _Listener(ResponseHandler):
         if not self.first:
             self.first = bytes(data[:8])
         super().data_received(data)
+
+
+def _listener(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
+    return _Listener(loop)
 
 
 @dataclass(slots=True)
@@ -79,7 +85,7 @@ class _Connector(aiohttp.TCPConnector):
             happy_eyeballs_delay=None,
             socket_factory=_guarded_socket,
         )
-        self._factory = functools.partial(_Listener, loop=self._loop)
+        self._factory = functools.partial(_listener, self._loop)
 
     @property
     def idle(self) -> int:
@@ -87,7 +93,10 @@ class _Connector(aiohttp.TCPConnector):
         return len(self._conns)
 
     async def connect(
-        self, req: Any, traces: Any, timeout: Any
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the base's signature
     ) -> aiohttp.connector.Connection:
         """Note what the pool had, and whether the connection is a kept one."""
         exchange = _exchange.get()
@@ -95,7 +104,7 @@ class _Connector(aiohttp.TCPConnector):
         connection = await super().connect(req, traces, timeout)
         protocol = connection.protocol
         if not isinstance(protocol, _Listener):
-            raise TypeError("a connection that is not ours")  # noqa: TRY004 - pragma: no cover
+            raise TypeError("a connection that is not ours")
         exchange.reused = protocol is kept
         exchange.lost = kept is not None and not exchange.reused
         protocol.first = b""
@@ -106,10 +115,8 @@ class _Connector(aiohttp.TCPConnector):
         return connection
 
 
-def _guarded_socket(addr_info: Any) -> Any:
+def _guarded_socket(addr_info: AddrInfoType) -> socket.socket:
     """A socket, if the address is the registered one: a redirect or a bad URL ends here."""
-    import socket  # noqa: PLC0415
-
     family, kind, protocol, _, address = addr_info
     device = _exchange.get().device
     if address[1] != device.port or (_is_literal(device.host) and address[0] != device.host):
@@ -247,7 +254,7 @@ class AiohttpTransport:
             self.keeping.let_go(exchange.device.id)
         return Reply(
             response.status,
-            {name.lower(): value for name, value in reversed(response.headers.items())},
+            response.headers,
             bytes(exchange.body),
             tuple(response.headers.getall("WWW-Authenticate", ())),
             flaw,

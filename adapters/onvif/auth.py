@@ -13,7 +13,7 @@ from datetime import datetime
 from gateway.ports import Credential
 
 _PAIR = re.compile(r'([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
-_SCHEME = re.compile(r'(?:^|,)\s*([A-Za-z][\w-]*)\s+(?=[\w-]+\s*=)')
+_SCHEME = re.compile(r"(?:^|,)\s*([A-Za-z][\w-]*)\s+(?=[\w-]+\s*=)")
 ALGORITHMS = {"sha-256": "sha256", "sha-256-sess": "sha256", "md5": "md5", "md5-sess": "md5"}
 """In order of preference."""
 

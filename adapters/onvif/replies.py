@@ -49,7 +49,10 @@ class FaultKind(StrEnum):
 
 FAULT_WORDS: tuple[tuple[FaultKind, re.Pattern[str]], ...] = (
     # "You still have 26 attempt(s)" (Dahua, quirk 8) is a bad password, "0 attempt(s)" a lock.
-    (FaultKind.LOCKED, re.compile(r"(?<!un)lock(?:ed|out)\b|too many|\b0 attempt|blocked|banned|锁定")),
+    (
+        FaultKind.LOCKED,
+        re.compile(r"(?<!un)lock(?:ed|out)\b|too many|\b0 attempt|blocked|banned|锁定"),
+    ),
     (
         FaultKind.CLOCK,
         re.compile(r"messageexpired|time ?stamp|not synchroni[sz]ed|clock|created (?:is|in)"),
@@ -122,17 +125,16 @@ def read(reply: Reply) -> Soap | Finding:
         return _bad("the body is empty")
     if _HTML.match(body):
         return Finding(FaultCause.NOT_ONVIF, "a web page, not SOAP")
-    if _DOCTYPE.search(body):
-        return _bad("a DOCTYPE is refused")
-    if b"\0" in whole:
-        return _bad("NUL bytes in the body")
-    if not _OPENS.search(whole, 0, 4096):
-        if _CUT_START.match(whole) and not whole.endswith(b">"):
-            return _bad("truncated")
-        return Finding(FaultCause.NOT_ONVIF, f"not SOAP: {_kind_of(reply)}")
-    if not _CLOSES.search(whole, max(0, len(whole) - 128)):
+    if _DOCTYPE.search(body) or b"\0" in whole:
+        # NUL bytes: UTF-16, in which a DOCTYPE would not be seen.
+        return _bad("a DOCTYPE is refused" if b"\0" not in whole else "NUL bytes in the body")
+    opens = _OPENS.search(whole, 0, 4096) is not None
+    closes = _CLOSES.search(whole, max(0, len(whole) - 128)) is not None
+    if opens and closes:
+        return _envelope(whole)
+    if opens or (_CUT_START.match(whole) and not whole.endswith(b">")):
         return _bad("truncated")
-    return _envelope(whole)
+    return Finding(FaultCause.NOT_ONVIF, f"not SOAP: {_kind_of(reply)}")
 
 
 _FLAW_TEXT = {Flaw.TOO_LARGE: "is over 256 kB", Flaw.ENDLESS: "did not end in time"}
@@ -172,7 +174,7 @@ def _envelope(whole: bytes) -> Soap | Finding:
 def _fault(content: etree._Element) -> Fault:
     words: list[str] = []
     for part in content.itertext():
-        text = " ".join(part.split())
+        text = " ".join(str(part).split())
         if text and text not in words:
             words.append(text)
     text = " | ".join(words)[:300]

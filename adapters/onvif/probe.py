@@ -1,0 +1,248 @@
+"""The ONVIF check: step 1 asks the time unsigned, step 2 asks who it is, signed.
+
+Each step says exactly which faults it tested. Step 1: `tls`, `not_onvif`, `bad_response` as far as
+the reply shows them, and `clock` when the offset could be measured. Step 2 does step 1 first, then
+`auth` and `locked_out` when the credential was judged, and `wrong_device` when there was a serial
+number or MAC to compare. What was not tested keeps its state, open or not.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from adapters.onvif import budget
+from adapters.onvif.aiohttp_transport import AiohttpTransport
+from adapters.onvif.codec import GSDT_BODY, GSDT_HEADERS, Codec
+from adapters.onvif.identity import FINDINGS, Walk, Walked
+from adapters.onvif.signing import Kind, Signer
+from adapters.onvif.transport import Keeping, Transport
+from adapters.onvif.verdict import Reached, chain, reach
+from gateway.domain.camera import Device, DeviceId
+from gateway.domain.observation import (
+    Answer,
+    DeviceMemory,
+    FaultCause,
+    Instant,
+    Step,
+    TraceStep,
+    Verdict,
+)
+from gateway.errors import Unavailable
+from gateway.ports import Credential, ProbeContext
+
+MARGIN_S = 0.05
+"""How long before the deadline we stop, to answer in time."""
+_NOTHING = DeviceMemory()
+
+
+class OnvifProbe:
+    """`gateway.ports.Probe` for ONVIF devices.
+
+    Args:
+        context: clock, credentials, limits and what was learned before.
+        clock_limit_s: a device clock further off than this is a `clock` fault.
+        breaker_devices / breaker_window_s: so many refusing devices of one credential set within so
+            many seconds stop signing with it.
+        transport: the HTTP client; default: aiohttp.
+    """
+
+    def __init__(
+        self,
+        context: ProbeContext,
+        *,
+        clock_limit_s: float = 10.0,
+        breaker_devices: int = 20,
+        breaker_window_s: float = 600.0,
+        transport: Transport | None = None,
+    ) -> None:
+        self._clock = context.clock
+        self._credentials = context.credentials
+        self._clock_limit_s = clock_limit_s
+        self._transport = transport or AiohttpTransport(
+            context.connect_s, Keeping(context.kept_limit)
+        )
+        self._codec = Codec()
+        self._breaker = budget.Breaker(breaker_devices, breaker_window_s)
+        self._memory: dict[DeviceId, DeviceMemory] = dict(context.memory)
+        self._told: dict[DeviceId, DeviceMemory] = dict(context.memory)
+        self._tags: dict[Credential, str] = {}
+        self._clock_refused: set[DeviceId] = set()
+        for device, memory in context.memory.items():
+            if memory.keeps is not None:
+                self._transport.keeping.start(device, memory.keeps)
+
+    @property
+    def open_breakers(self) -> frozenset[str]:
+        """Names of the credential sets with which nothing is signed now."""
+        return self._breaker.open_sets(self._clock.now())
+
+    async def check(self, device: Device, step: Step, deadline: Instant) -> Answer:
+        """See `Probe.check`.
+
+        Raises:
+            ValueError: for a step other than REACH and SIGNED.
+        """
+        if step is Step.REACH:
+            return (await self._reach(device, deadline, traced=False))[0]
+        if step is Step.SIGNED:
+            return await self._signed(device, deadline, traced=False)
+        raise ValueError(f"onvif has no step {step.name}")
+
+    async def explain(self, device: Device, deadline: Instant) -> Sequence[Answer]:
+        """TCP, TLS, the time, and if that works the signed walk; within the same budgets."""
+        first, _ = await self._reach(device, deadline, traced=True)
+        if first.verdict is not Verdict.ANSWERED or _hidden(first.found):
+            return (first,)
+        return (first, await self._signed(device, deadline, traced=True))
+
+    def forget(self, device: DeviceId) -> None:
+        """See `Probe.forget`."""
+        self._transport.forget(device)
+        self._memory.pop(device, None)
+        self._told.pop(device, None)
+        self._clock_refused.discard(device)
+
+    async def close(self) -> None:
+        """See `Probe.close`."""
+        await self._codec.close()
+        await self._transport.close()
+
+    async def _reach(
+        self, device: Device, deadline: Instant, *, traced: bool
+    ) -> tuple[Answer, Reached]:
+        started = self._clock.now()
+        limit = asyncio.get_running_loop().time() + (deadline - started - MARGIN_S)
+        outcome = await self._transport.post(device, device.path, GSDT_BODY, GSDT_HEADERS, limit)
+        ended = self._clock.now()
+        reached = reach(outcome, lambda: self._clock.utc(ended), self._clock_limit_s)
+        if device.id in self._clock_refused and not reached.found:
+            # The device refused our time although its clock looks right: only a signature can tell.
+            reached.tested -= {FaultCause.CLOCK}
+        all_good = reached.verdict is Verdict.ANSWERED and not reached.found
+        steps: tuple[TraceStep, ...] = ()
+        if traced or not all_good:
+            steps = tuple(chain(outcome, reached, device))
+        answer = Answer(
+            Step.REACH,
+            started,
+            ended,
+            reached.verdict,
+            reached.cause,
+            reached.tested,
+            reached.found,
+            steps,
+            reached.rtt_s,
+            reached.offset_s,
+            self._news(device.id),
+        )
+        return answer, reached
+
+    async def _signed(self, device: Device, deadline: Instant, *, traced: bool) -> Answer:
+        first, reached = await self._reach(device, deadline, traced=True)
+        answer = replace(first, step=Step.SIGNED)
+        if first.verdict is not Verdict.ANSWERED or _hidden(first.found):
+            return answer
+        walked = await self._walk(device, deadline, reached.offset_s)
+        if FINDINGS.get(walked.login) is FaultCause.CLOCK:
+            self._clock_refused.add(device.id)
+        elif walked.login is Kind.GOOD:
+            self._clock_refused.discard(device.id)
+        found = {finding.cause: finding for finding in (*walked.found, *first.found)}
+        tested = first.tested | walked.tested
+        all_good = not found and walked.login is Kind.GOOD
+        return replace(
+            answer,
+            ended=self._clock.now(),
+            tested=tested,
+            found=tuple(found.values()),
+            chain=() if all_good and not traced else (*first.chain, *walked.chain),
+            memory=self._news(device.id) or first.memory,
+        )
+
+    async def _walk(self, device: Device, deadline: Instant, offset_s: float | None) -> Walked:
+        """The signed part, if it may be done at all; otherwise the reason in the chain."""
+        credential = self._credentials.get(device.credential_set)
+        if credential is None:
+            return _not_walked("no credential for this device")
+        limit = asyncio.get_running_loop().time() + (deadline - self._clock.now() - MARGIN_S)
+        try:
+            async with asyncio.timeout_at(limit):
+                tag = await self._tag(credential)
+                paused = self._paused(device, credential, tag)
+                if paused:
+                    return _not_walked(paused)
+                templates = await self._codec.templates()
+        except TimeoutError:
+            return _not_walked("the request templates were not ready in time")
+        except Unavailable as error:
+            return _not_walked(str(error))
+
+        async def measure() -> float | None:
+            remaining = limit - asyncio.get_running_loop().time() + MARGIN_S
+            again = Instant(self._clock.now() + remaining)
+            return (await self._reach(device, again, traced=False))[1].offset_s
+
+        def learned(memory: DeviceMemory) -> None:
+            self._memory[device.id] = memory
+
+        signer = Signer(
+            self._transport,
+            device,
+            credential,
+            templates,
+            self._memory[device.id],
+            offset_s,
+            lambda: not self._breaker.is_open(credential.name, tag, self._clock.now()),
+            self._utc,
+            measure,
+            learned,
+            limit,
+        )
+        walked = await Walk(signer).run()
+        if walked.login in (Kind.AUTH, Kind.LOCKED):
+            self._breaker.refused(credential.name, tag, device.id, self._clock.now())
+        return walked
+
+    def _paused(self, device: Device, credential: Credential, tag: str) -> str:
+        """Why nothing may be signed now, or an empty string; brings the memory up to date."""
+        memory = self._memory.get(device.id, _NOTHING)
+        now_s = self._utc().timestamp()
+        memory = self._memory[device.id] = budget.current(memory, tag, now_s)
+        if self._breaker.is_open(credential.name, tag, self._clock.now()):
+            return f"breaker open: many devices refuse the credential set {credential.name}"
+        if not budget.may_sign(memory):
+            wait_s = timedelta(seconds=int(budget.resumes_at(memory) - now_s))
+            return f"signing is paused for {wait_s} after {budget.REFUSALS} refused logins"
+        return ""
+
+    async def _tag(self, credential: Credential) -> str:
+        """Which credential it is; the slow hash runs once a credential, off the loop."""
+        tag = self._tags.get(credential)
+        if tag is None:
+            tag = await asyncio.to_thread(budget.secret_tag, credential)
+            self._tags[credential] = tag
+        return tag
+
+    def _utc(self) -> datetime:
+        return self._clock.utc(self._clock.now())
+
+    def _news(self, device: DeviceId) -> DeviceMemory | None:
+        """What is known of the device, if it is not what was told last."""
+        memory = self._memory.get(device, _NOTHING)
+        keeps = self._transport.keeping.learned(device)
+        if memory.keeps is not keeps:
+            memory = self._memory[device] = replace(memory, keeps=keeps)
+        if memory == self._told.get(device, _NOTHING):
+            return None
+        self._told[device] = memory
+        return memory
+
+
+def _hidden(found: Sequence[object]) -> bool:
+    """True if the service itself is broken, so that nothing behind it can be asked."""
+    return any(getattr(finding, "cause", None) is not FaultCause.CLOCK for finding in found)
+
+
+def _not_walked(reason: str) -> Walked:
+    return Walked(Kind.PAUSED, chain=[TraceStep("auth", ok=None, detail=reason)])
