@@ -83,6 +83,9 @@ class JudgeSettings(_Section):
     node_siblings: int = Field(16, ge=1, description="siblings checked at once, at most")
     clock_limit_s: Seconds = Field(10.0, description="device clock offset that is a fault")
     stall_s: Seconds = Field(1.0, description="loop stall that voids the checks it overlapped")
+    rollup_every_s: Seconds = Field(
+        300.0, description="every channel's roll-up is written so often"
+    )
     breaker_devices: int = Field(
         20, ge=2, description="refusing devices that stop a credential set"
     )

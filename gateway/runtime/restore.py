@@ -18,7 +18,7 @@ from gateway.domain.windows import open_targets
 from gateway.inventory import Inventory
 from gateway.ports import LiveState
 from gateway.runtime.judge import Judge
-from gateway.runtime.live import Accountant, Live
+from gateway.runtime.live import Live
 
 
 def load(judge: Judge, inventory: Inventory, now: Instant) -> None:

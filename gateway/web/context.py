@@ -1,6 +1,6 @@
 """What the web application is given: the one place where it touches the rest of the service."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.domain.camera import ChannelId
@@ -21,6 +21,7 @@ class WebContext:
             `Unavailable` when the poller is full.
         explain: walks the whole ladder for the device of a channel, for people.
         readiness: the reasons why the service is not ready; empty = ready.
+        stats: what the service measures of itself (see runtime/stats.py).
         progress_age_s: seconds since the judge last finished a batch (for /livez and the watchdog).
     """
 
@@ -32,3 +33,4 @@ class WebContext:
     explain: Callable[[ChannelId], Awaitable[Sequence[Answer]]]
     readiness: Callable[[], Sequence[str]]
     progress_age_s: Callable[[], float]
+    stats: Callable[[], Mapping[str, object]] = dict

@@ -1,0 +1,265 @@
+"""The composition root: settings -> adapters -> pipeline -> run until a signal."""
+
+import asyncio
+import contextlib
+import os
+import resource
+import secrets
+import signal
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+import structlog
+
+from gateway.domain.camera import ChannelId, CheckBy, DeviceId
+from gateway.domain.health import Rules
+from gateway.domain.observation import Answer, Instant
+from gateway.domain.root_cause import RootRules
+from gateway.domain.seconds import day_of
+from gateway.errors import Refused, StoreUnavailable
+from gateway.feed import Feed
+from gateway.inventory import Inventory
+from gateway.ports import Credential, Probe, ProbeContext, Store
+from gateway.projection import Projection
+from gateway.registry import get
+from gateway.runtime.clock import SystemClock
+from gateway.runtime.judge import Judge, JudgeRules
+from gateway.runtime.pipeline import Pipeline
+from gateway.runtime.supervisor import Stage, supervise
+from gateway.settings import Settings
+from gateway.vault import Vault
+from gateway.web.app import build, serve
+from gateway.web.context import WebContext
+
+log = structlog.get_logger("sightline.app")
+STORE_WAIT_S = 30.0
+EXPLAIN_S = 15.0
+SPARE_FILES = 1_000
+"""Open files for everything that is not a connection to a device."""
+
+
+def make_store(settings: Settings) -> Store:
+    """The store the settings ask for, not yet opened."""
+    dsn = settings.store.dsn.get_secret_value()
+    if dsn.startswith("memory:"):
+        store: Store = get("sightline.stores", "memory")(dsn)
+        return store
+    if not dsn:
+        dsn = f"embedded:{settings.store.state_dir}"
+    store = get("sightline.stores", "postgres")(dsn)
+    return store
+
+
+@contextlib.asynccontextmanager
+async def open_store(settings: Settings, *, migrate: bool = True) -> AsyncIterator[Store]:
+    """An open store with the current schema; closed at the end."""
+    store = make_store(settings)
+    await store.open()
+    try:
+        if migrate:
+            applied = await store.migrate()
+            if applied:
+                log.info("schema migrated", applied=list(applied))
+        yield store
+    finally:
+        await store.close()
+
+
+def judge_rules(settings: Settings) -> JudgeRules:
+    """The numbers of judging."""
+    poll, judge = settings.poll, settings.judge
+    return JudgeRules(
+        Rules(
+            cadence_s=poll.cadence_s,
+            recheck_s=poll.recheck_s,
+            confirm_failures=judge.confirm_failures,
+            confirm_span_s=judge.confirm_span_s,
+            blind_after_s=judge.blind_after_s,
+            flap_losses=judge.flap_losses,
+            flap_window_s=judge.flap_window_s,
+            flap_calm_s=judge.flap_calm_s,
+        ),
+        RootRules(
+            children=judge.node_children,
+            window_s=judge.node_window_s,
+            siblings=judge.node_siblings,
+            round_s=poll.recheck_s,
+            check_s=poll.check_s,
+            rest_s=poll.recheck_s,
+            patience_s=8 * poll.recheck_s,
+        ),
+    )
+
+
+def make_probes(context: ProbeContext, inventory: Inventory) -> Mapping[CheckBy, Probe]:
+    """One probe a way of asking; only those that the archive needs are loaded."""
+    needed = {device.check_by for device in inventory.watched} | {CheckBy.ONVIF}
+    return {way: get("sightline.probes", way.value)(context) for way in needed}
+
+
+async def credentials_of(store: Store, settings: Settings) -> dict[str, Credential]:
+    """The credential sets, opened."""
+    sealed = await store.load_credentials()
+    if not sealed:
+        return {}
+    file = settings.keys.file or settings.store.state_dir / "keys"
+    vault = Vault.open(file)
+    return {name: vault.unseal(name, token) for name, token in sealed.items()}
+
+
+def check_open_files(devices: int) -> tuple[int, int]:
+    """Raise the soft limit of open files to the hard one; returns (limit, wanted) and says so."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    wanted = devices + SPARE_FILES
+    if soft < wanted:
+        log.warning(
+            "open-file limit is small for the fleet",
+            limit=soft,
+            wanted=wanted,
+            fix="raise LimitNOFILE; until then fewer connections are kept",
+        )
+    return soft, wanted
+
+
+def notify(state: str) -> None:
+    """Tell systemd (`Type=notify`); nothing happens elsewhere."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.sendto(state.encode(), address)
+
+
+class Service:
+    """The running service: `async with` starts it, `run` returns after a signal."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self.settings = settings
+        self.store = store
+        self.clock = SystemClock()
+        self.feed = Feed(secrets.token_hex(4))
+        self.pipeline: Pipeline | None = None
+        self.address: tuple[str, int] = ("", 0)
+
+    async def prepare(self) -> Pipeline:
+        """Load everything from the store and build the pipeline."""
+        inventory = await self.store.load_inventory()
+        records = await self.store.imports(1)
+        now = self.clock.now()
+        today = day_of(self.clock.utc(now).timestamp())
+        state = await self.store.load_live(today)
+        limit, _ = check_open_files(len(inventory.watched))
+        context = ProbeContext(
+            clock=self.clock,
+            credentials=await credentials_of(self.store, self.settings),
+            connect_s=self.settings.poll.connect_s,
+            check_s=self.settings.poll.check_s,
+            memory=dict(state.memories),
+            kept_limit=min(self.settings.poll.kept_connections, max(0, limit - 5_000)),
+        )
+        judge = Judge(judge_rules(self.settings), self.epoch, now)
+        pipeline = Pipeline(
+            self.settings,
+            self.clock,
+            self.store,
+            make_probes(context, inventory),
+            judge,
+            Projection(Inventory(), self.clock.utc(now), self.feed),
+        )
+        pipeline.start(inventory, state, records[0].id if records else "")
+        self.pipeline = pipeline
+        return pipeline
+
+    def epoch(self, at: Instant) -> float:
+        """UTC epoch seconds of an instant."""
+        return self.clock.utc(at).timestamp()
+
+    def web_context(self, pipeline: Pipeline) -> WebContext:
+        """What the web is given."""
+
+        async def check_now(channel: ChannelId) -> Answer:
+            return await pipeline.poller.check_now(_device_of(pipeline, channel))
+
+        async def explain(channel: ChannelId) -> Sequence[Answer]:
+            target = pipeline.poller.targets[_device_of(pipeline, channel)]
+            deadline = Instant(self.clock.now() + EXPLAIN_S)
+            return await target.probe.explain(target.device, deadline)
+
+        return WebContext(
+            settings=self.settings,
+            clock=self.clock,
+            store=self.store,
+            projection=pipeline.projection,
+            check_now=check_now,
+            explain=explain,
+            readiness=pipeline.readiness,
+            progress_age_s=pipeline.progress_age_s,
+            stats=pipeline.stats.report,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set, then flush and close."""
+        pipeline = await self.prepare()
+        app = build(self.web_context(pipeline))
+        runner, port = await serve(app, self.settings.web.host, self.settings.web.port)
+        self.address = (self.settings.web.host, port)
+        log.info(
+            "serving",
+            url=f"http://{self.settings.web.host}:{port}/",
+            channels=len(pipeline.inventory.cameras),
+        )
+        notify("READY=1")
+        stages: dict[str, Stage] = dict(pipeline.stages)
+        stages["watchdog"] = lambda: _watchdog(pipeline)
+        work = asyncio.create_task(supervise(stages))
+        waiter = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({work, waiter}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                await work
+        finally:
+            notify("STOPPING=1")
+            waiter.cancel()
+            work.cancel()
+            await asyncio.gather(work, waiter, return_exceptions=True)
+            await runner.cleanup()
+            with contextlib.suppress(StoreUnavailable):
+                await pipeline.close()
+
+
+def _device_of(pipeline: Pipeline, channel: ChannelId) -> DeviceId:
+    camera = pipeline.inventory.cameras.get(channel)
+    if camera is None or camera.device not in pipeline.poller.targets:
+        raise Refused("this channel is not polled: it is decommissioned or unknown")
+    return camera.device
+
+
+async def _watchdog(pipeline: Pipeline) -> None:
+    """Feed systemd's watchdog from progress, never from a free-running timer."""
+    interval_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 2_000_000
+    while True:
+        await asyncio.sleep(interval_s or 10.0)
+        if interval_s and pipeline.progress_age_s() < interval_s:
+            notify("WATCHDOG=1")
+
+
+async def run_service(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT; a second signal ends at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            os._exit(3)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    async with open_store(settings) as store:
+        service = Service(settings, store)
+        await service.run(stop)

@@ -1,0 +1,252 @@
+"""The whole flow in one place: read this first.
+
+    poller => observations => judge => recorder => store
+                 ^              |
+                 +---- asks ----+-> projection -> web
+
+`=>` is a bounded queue. The one edge that goes back: the judge's asks.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+import structlog
+
+from gateway.domain.camera import CheckBy
+from gateway.domain.ledger import Changes, ClockStep, Fault, Outage, stamp
+from gateway.domain.observation import Instant, Observation
+from gateway.domain.seconds import day_of
+from gateway.errors import StoreUnavailable
+from gateway.inventory import Inventory
+from gateway.metrics import BLIND, OPEN, ROUND_TIMESTAMP, ROWS
+from gateway.ports import LiveState, Probe, Store
+from gateway.projection import Projection
+from gateway.runtime.canary import Canaries
+from gateway.runtime.clock import STEP_LIMIT_S, SystemClock
+from gateway.runtime.judge import SWEEP_S, Judge
+from gateway.runtime.mailbox import Mailbox
+from gateway.runtime.poller import Poller
+from gateway.runtime.recorder import Recorder
+from gateway.runtime.restore import keep_windows, load, restore
+from gateway.runtime.stats import Stats
+from gateway.runtime.supervisor import Stage
+from gateway.settings import Settings
+
+log = structlog.get_logger("sightline.pipeline")
+BATCH = 500
+QUEUE_SIZE = 16_384
+PORTIONS = 64
+WATCH_IMPORTS_S = 5.0
+CLOSED_KEPT_S = 60.0
+
+
+class Pipeline:
+    """Joins the loops; `stages` are what the supervisor keeps running."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: SystemClock,
+        store: Store,
+        probes: Mapping[CheckBy, Probe],
+        judge: Judge,
+        projection: Projection,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.store = store
+        self.probes = probes
+        self.stats = Stats()
+        self.observations: Mailbox[Observation] = Mailbox("observations", QUEUE_SIZE)
+        self.poller = Poller(
+            clock, settings.poll, probes, self.observations, self.stats, settings.judge.stall_s
+        )
+        self.judge = judge
+        self.projection = projection
+        self.recorder = Recorder(store, clock)
+        self.canaries = Canaries(clock, settings.network.canaries, settings.poll.connect_s, judge)
+        self.inventory = Inventory()
+        self.import_id = ""
+        self.progress: Instant = clock.now()
+        self._portion = 0
+        self._portion_at: Instant = clock.now()
+        self._windows_at: Instant = Instant(0.0)
+        self._closed: list[tuple[Instant, Outage[Instant] | Fault[Instant]]] = []
+
+    @property
+    def stages(self) -> dict[str, Stage]:
+        """The loops by name."""
+        return {
+            "poller": self.poller.run,
+            "judge": self.run_judge,
+            "recorder": self.recorder.run,
+            "canaries": self.canaries.run,
+            "imports": self.watch_imports,
+            "clock": self.watch_clock,
+        }
+
+    def start(self, inventory: Inventory, state: LiveState, import_id: str) -> None:
+        """Take the archive and what was known before the restart."""
+        now = self.clock.now()
+        self.inventory, self.import_id = inventory, import_id
+        load(self.judge, inventory, now)
+        restore(self.judge, state, self.clock.instant, now)
+        self._windows(now)
+        self.projection.load(inventory, self.clock.utc(now))
+        self.poller.load(inventory)
+        self._publish(self.judge.judge((), now), now)
+
+    async def run_judge(self) -> None:
+        """Observations => judge => recorder, projection, poller."""
+        while True:
+            batch = await self.observations.take(BATCH, SWEEP_S)
+            self.judge_batch(batch)
+            await asyncio.sleep(0)
+
+    def judge_batch(self, batch: list[Observation]) -> None:
+        """One round of the judge."""
+        now = self.clock.now()
+        self._due(now)
+        changes = self.judge.judge(batch, now)
+        for observation in batch:
+            self.projection.observe(observation)
+        self._publish(changes, now)
+        self.poller.ask(self.judge.asks)
+        self.judge.asks.clear()
+        self.progress = now
+        if self.projection.first_round_at is None and not self.poller.unasked:
+            self._first_round(now)
+
+    def _publish(self, changes: Changes[Instant], now: Instant) -> None:
+        stamped: Changes[datetime] = stamp(changes, self.clock.utc)
+        self.projection.apply(stamped, self.clock.utc(now))
+        if changes:
+            self.recorder.submit(stamped)
+            self._count(changes)
+        BLIND.set(self.judge.gap is not None)
+
+    def _count(self, changes: Changes[Instant]) -> None:
+        now = self.clock.now()
+        rows = (*changes.outages, *changes.faults)
+        closed = [(now, row) for row in rows if row.ended_at is not None]
+        self._closed = [c for c in self._closed if c[0] > now - CLOSED_KEPT_S] + closed
+        for kind, (opened, ended) in self.projection.totals.items():
+            OPEN.labels(kind).set(opened - ended)
+        for _, row in closed:
+            ROWS.labels(type(row).__name__.lower(), "closed").inc()
+
+    def _first_round(self, now: Instant) -> None:
+        self.projection.first_round_at = self.clock.utc(now)
+        self.stats.restart(now)
+        ROUND_TIMESTAMP.set(self.clock.utc(now).timestamp())
+        log.info("first full round done", channels=len(self.judge.order))
+
+    # --- what the calendar asks for
+
+    def _due(self, now: Instant) -> None:
+        every = self.settings.judge.rollup_every_s / PORTIONS
+        if now >= self._portion_at + every:
+            self._portion_at = now
+            self._portion = (self._portion + 1) % PORTIONS
+            for live in self.judge.order[self._portion :: PORTIONS]:
+                self.judge.accountant.settle_observed(live)
+            book = self.judge.accountant.book
+            self.judge.rollups += book.portion(self._portion, PORTIONS)
+            book.close_before(day_of(self.judge.epoch(now)))
+        if now >= self._windows_at + 1.0:
+            self._windows(now)
+
+    def _windows(self, now: Instant) -> None:
+        self._windows_at = now
+        keep_windows(self.judge, self.inventory, self.clock.utc(now), now)
+
+    async def watch_imports(self) -> None:
+        """Take a new archive when one was imported."""
+        while True:
+            await asyncio.sleep(WATCH_IMPORTS_S)
+            try:
+                records = await self.store.imports(1)
+                if not records or records[0].id == self.import_id:
+                    continue
+                inventory = await self.store.load_inventory()
+            except StoreUnavailable:
+                continue
+            now = self.clock.now()
+            self.import_id = records[0].id
+            self.inventory = inventory
+            load(self.judge, inventory, now)
+            self.projection.load(inventory, self.clock.utc(now))
+            self.poller.load(inventory)
+            log.info("archive taken", channels=len(inventory.cameras), import_id=self.import_id)
+
+    async def watch_clock(self) -> None:
+        """Notice steps of the wall clock: no transition, no alert, but a row (semantics §3)."""
+        while True:
+            await asyncio.sleep(1.0)
+            step = self.clock.step_s()
+            if abs(step) <= STEP_LIMIT_S:
+                if abs(step) > STEP_LIMIT_S / 50:
+                    self.clock.anchor_again()  # slewed, not stepped
+                continue
+            now = self.clock.now()
+            self.clock.anchor_again()
+            self._stepped(step, now)
+
+    def _stepped(self, step: float, now: Instant) -> None:
+        log.warning("the wall clock was stepped", step_s=round(step, 3))
+        # The clock was right when it was last compared, a second ago: rows closed since are in doubt.
+        doubtful = [replace(row, clock_suspect=True) for at, row in self._closed if at > now - 2]
+        lives = self.judge.order
+        changes: Changes[Instant] = Changes(
+            self.judge.sequence,
+            outages=(
+                *(live.outage for live in lives if live.outage is not None),
+                *(row for row in doubtful if isinstance(row, Outage)),
+            ),
+            faults=(
+                *(fault for live in lives for fault in live.faults.values()),
+                *(row for row in doubtful if isinstance(row, Fault)),
+            ),
+            incidents=tuple(case.row for case in self.judge.incidents.cases.values()),
+            clock_steps=(ClockStep(self.judge.row_id("clock_step", "gateway", now), now, step),),
+        )
+        self.recorder.submit(stamp(changes, self.clock.utc))
+
+    # --- what people ask
+
+    def readiness(self) -> list[str]:
+        """Why the service is not ready; empty = ready."""
+        reasons = []
+        if not self.recorder.available:
+            reasons.append(f"store: {self.recorder.reason}")
+        if not self.inventory.cameras:
+            reasons.append("inventory: no archive has been imported")
+        elif self.projection.first_round_at is None:
+            reasons.append(f"first round: {self.poller.unasked} devices not yet asked")
+        if self.progress_age_s() > 2 * self.settings.poll.cadence_s:
+            reasons.append("judge: no progress for two cadences")
+        return reasons
+
+    def progress_age_s(self) -> float:
+        """Seconds since the judge last finished a batch."""
+        return self.clock.now() - self.progress
+
+    async def close(self) -> None:
+        """Settle what is certain, write everything that waits, close the probes."""
+        now = self.clock.now()
+        for live in self.judge.order:
+            self.judge.accountant.settle_observed(live)
+            if live.outage is not None:
+                last = live.health.last_failed or live.outage.last_failed_at
+                self.judge.put_outage(live, replace(live.outage, last_failed_at=last))
+        self.judge.rollups += self.judge.accountant.book.portion(0, 1)
+        self._publish(self.judge.judge((), now), now)
+        try:
+            async with asyncio.timeout(5.0):
+                await self.recorder.flush()
+        except TimeoutError:
+            log.warning("not everything was written", rows=self.recorder.pending)
+        for probe in set(self.probes.values()):
+            await probe.close()

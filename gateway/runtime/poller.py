@@ -1,0 +1,264 @@
+"""The poller: due device -> Probe -> observations. Holds no state that matters.
+
+Load is spread by a stable hash over the interval; limits and lanes keep a dead third of the fleet from
+delaying the rest; wishes of the judge come in through `ask` and are capped.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Coroutine, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gateway.domain.camera import CheckBy, Device, DeviceId, NodeId
+from gateway.domain.observation import Answer, Instant, Observation, Step, Verdict
+from gateway.domain.schedule import Agenda, Due, next_due, phase
+from gateway.errors import Refused, Unavailable
+from gateway.inventory import Inventory
+from gateway.metrics import CHECK_SECONDS, CHECKS, IN_FLIGHT, LATENESS_SECONDS, LOOP_LAG_SECONDS
+from gateway.ports import Clock, Probe
+from gateway.runtime.judge import Ask
+from gateway.runtime.limits import Limits
+from gateway.runtime.mailbox import Mailbox
+from gateway.runtime.stats import Stats
+from gateway.settings import PollSettings
+
+TICK_S = 0.02
+STARTS_A_TICK = 100
+"""Checks begun without letting the loop breathe."""
+RETRY_S = 0.1
+SIGNED_CHECKS = 4
+"""A signed check makes several requests: it has so many times the limit of a plain one."""
+
+
+@dataclass(slots=True)
+class Target:
+    """A device as the poller sees it."""
+
+    device: Device
+    probe: Probe
+    uplink: NodeId
+    observe: tuple[Any, ...]
+    """Channel ids behind it."""
+    phase_s: float
+    signed_phase_s: float
+    dead: bool = False
+    asked: bool = False
+
+
+class Poller:
+    """Asks every device once a cadence, and sooner what the judge or a person wishes."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        settings: PollSettings,
+        probes: Mapping[CheckBy, Probe],
+        out: Mailbox[Observation],
+        stats: Stats,
+        stall_s: float = 1.0,
+    ) -> None:
+        self.clock = clock
+        self.settings = settings
+        self.probes = probes
+        self.out = out
+        self.stats = stats
+        self.stall_s = stall_s
+        self.limits = Limits(settings.slots, settings.dead_slots, settings.per_uplink)
+        self.targets: dict[DeviceId, Target] = {}
+        self.routine = Agenda()
+        self.wishes = Agenda()
+        self.unasked = 0
+        self._waiting: deque[tuple[Due, Target]] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._futures: dict[DeviceId, list[asyncio.Future[Answer]]] = {}
+        self._stall: tuple[float, float] = (0.0, 0.0)
+        self._credit = float(settings.recheck_rate)
+        self._round: tuple[int, float] = (0, 0.0)
+
+    def load(self, inventory: Inventory) -> None:
+        """Take an archive; devices that stay keep their place in the interval."""
+        now = self.clock.now()
+        old, self.targets = self.targets, {}
+        for device in inventory.watched:
+            target = self._target(inventory, device, old.pop(device.id, None))
+            self.targets[device.id] = target
+            if not target.asked:
+                self._plan(target, Step.REACH, now)
+                if device.check_by is CheckBy.ONVIF:
+                    self._plan(target, Step.SIGNED, now)
+        for gone in old.values():
+            self.routine.drop(gone.device.id)
+            self.wishes.drop(gone.device.id)
+            gone.probe.forget(gone.device.id)
+        self.unasked = sum(not t.asked for t in self.targets.values())
+
+    def _target(self, inventory: Inventory, device: Device, old: Target | None) -> Target:
+        channels = tuple(c.id for c in inventory.channels_of[device.id])
+        target = Target(
+            device,
+            self.probes[device.check_by],
+            inventory.branch(device),
+            channels,
+            phase(device.id, self.settings.cadence_s),
+            phase(device.id, self.settings.signed_every_s, "signed"),
+        )
+        if old is not None:
+            target.dead, target.asked = old.dead, old.asked
+            if old.device != device:
+                old.probe.forget(device.id)
+        return target
+
+    def _plan(self, target: Target, step: Step, after: Instant) -> None:
+        if step is Step.REACH:
+            due = next_due(target.phase_s, self.settings.cadence_s, after)
+        else:
+            due = next_due(target.signed_phase_s, self.settings.signed_every_s, after)
+        self.routine.put(Due(due, target.device.id, step, routine=True))
+
+    def ask(self, asks: Iterable[Ask]) -> None:
+        """Wishes of the judge: re-checks, siblings, signed checks after a return."""
+        for wish in asks:
+            self.wishes.put(Due(wish.at, wish.device, wish.step, routine=False))
+
+    async def check_now(self, device: DeviceId) -> Answer:
+        """Ask a device at once, within the limits, and return the answer.
+
+        Raises:
+            Refused: it is not polled.
+            Unavailable: no answer came back in time (too much is waiting).
+        """
+        if device not in self.targets:
+            raise Refused("this channel is not polled: it is decommissioned or unknown")
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._futures.setdefault(device, []).append(future)
+        self.wishes.put(Due(self.clock.now(), device, Step.REACH, routine=False))
+        try:
+            async with asyncio.timeout(3 * self.settings.check_s):
+                return await future
+        except TimeoutError as error:
+            raise Unavailable("the check did not come to its turn in time") from error
+
+    # --- the loop
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        try:
+            before = self.clock.now()
+            while True:
+                await asyncio.sleep(TICK_S)
+                now = self.clock.now()
+                self._lag(before, now)
+                self.step(now)
+                before = self.clock.now()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def step(self, now: Instant) -> None:
+        """Begin what is due."""
+        self._credit = min(
+            self.settings.recheck_rate, self._credit + TICK_S * self.settings.recheck_rate
+        )
+        for _ in range(len(self._waiting)):
+            due, target = self._waiting.popleft()
+            self._begin(due, target, now)
+        if not self.out.room:
+            return
+        routine = self.routine.pop_due(now, STARTS_A_TICK)
+        wishes = self.wishes.pop_due(now, min(STARTS_A_TICK, int(self._credit)))
+        self._credit -= len(wishes)
+        for due in (*routine, *wishes):
+            wanted = self.targets.get(due.device)
+            if wanted is None:
+                continue
+            if due.routine:
+                # A slot that was missed by more than a cadence is gone, not made up for.
+                self._plan(wanted, due.step, max(due.at, Instant(now - self.settings.cadence_s)))
+            self._begin(due, wanted, now)
+
+    def _begin(self, due: Due, target: Target, now: Instant) -> None:
+        device = target.device
+        if device.id in self.limits.busy:
+            if due.step is Step.REACH and due.routine:
+                return  # the check under way is this round's answer
+            self.wishes.put(replace(due, at=Instant(now + RETRY_S), routine=False))
+            return
+        dead = target.dead
+        if not self.limits.admit(device, target.uplink, dead=dead):
+            self._waiting.append((due, target))
+            return
+        if due.routine and due.step is Step.REACH:
+            late = now - due.at
+            if not dead:
+                self.stats.lateness_s.append(late)
+                LATENESS_SECONDS.observe(late)
+        self._spawn(self._check(target, due.step, now, dead=dead))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # A probe never raises for what a device does: this is a bug of ours, made loud.
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "a check failed inside the gateway", "exception": error}
+            )
+
+    async def _check(self, target: Target, step: Step, now: Instant, *, dead: bool) -> None:
+        limit = self.settings.check_s * (SIGNED_CHECKS if step is Step.SIGNED else 1)
+        try:
+            answer = await target.probe.check(target.device, step, Instant(now + limit))
+        finally:
+            self.limits.release(target.device, target.uplink, dead=dead)
+        if answer.verdict is Verdict.NO_ANSWER and self._stalled(answer):
+            answer = replace(answer, verdict=Verdict.COULD_NOT_TELL, cause=None)
+        target.dead = answer.verdict is Verdict.NO_ANSWER
+        self._note(target, answer)
+        device = target.device.id
+        self.out.put([Observation(channel, device, answer) for channel in target.observe])
+        for future in self._futures.pop(device, ()):
+            if not future.done():
+                future.set_result(answer)
+
+    # --- measuring ourselves
+
+    def _note(self, target: Target, answer: Answer) -> None:
+        self.stats.checks += 1
+        self.stats.observations += len(target.observe)
+        CHECKS.labels(answer.step.name.lower(), answer.verdict.value).inc()
+        CHECK_SECONDS.labels(answer.step.name.lower()).observe(answer.ended - answer.started)
+        if not target.asked:
+            target.asked = True
+            self.unasked -= 1
+        if answer.step is Step.REACH:
+            self._note_round(target, answer)
+
+    def _note_round(self, target: Target, answer: Answer) -> None:
+        """A round = the checks whose slots lie in one cadence; it lasts until the last one ended."""
+        turn = int((answer.started - target.phase_s) // self.settings.cadence_s)
+        if turn > self._round[0]:
+            if self._round[0]:
+                begun = self._round[0] * self.settings.cadence_s
+                self.stats.rounds_s.append(self._round[1] - begun)
+            self._round = (turn, answer.ended)
+        elif turn == self._round[0]:
+            self._round = (turn, max(self._round[1], answer.ended))
+
+    def _lag(self, before: Instant, now: Instant) -> None:
+        lag = max(0.0, now - before - TICK_S)
+        self.stats.loop_lag_s.append(lag)
+        LOOP_LAG_SECONDS.observe(lag)
+        IN_FLIGHT.labels("healthy").set(self.limits.healthy)
+        IN_FLIGHT.labels("dead").set(self.limits.dead)
+        if lag > self.stall_s:
+            self._stall = (before, now)
+
+    def _stalled(self, answer: Answer) -> bool:
+        """The check overlapped a stall of our own loop: its silence proves nothing."""
+        start, end = self._stall
+        return answer.started < end and answer.ended > start
