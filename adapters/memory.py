@@ -66,6 +66,7 @@ class MemoryStore:
         self._notes: dict[str, IncidentNote] = {}
         self._tokens: dict[str, Token] = {}
         self._audit: list[AuditEntry] = []
+        self._audit_seen: set[AuditEntry] = set()
         self._audit_id = 0
 
     async def open(self) -> None:
@@ -166,13 +167,13 @@ class MemoryStore:
     async def ledger(self, kind: LedgerKind, query: LedgerQuery) -> Page[Any]:
         """A page of outages, faults, incidents or gateway gaps, newest first."""
         self._check_open()
-        rows: Iterable[Any]
-        begins, rows = {
+        tables: dict[LedgerKind, tuple[str, Iterable[Any]]] = {
             LedgerKind.OUTAGES: ("failed_at", self._outages.values()),
             LedgerKind.FAULTS: ("failed_at", self._faults.values()),
             LedgerKind.INCIDENTS: ("began_at", self._incidents.values()),
             LedgerKind.GAPS: ("started_at", self._gaps.values()),
-        }[kind]
+        }
+        begins, rows = tables[kind]
         found = [
             ((getattr(row, begins), row.id), row)
             for row in rows
@@ -230,8 +231,10 @@ class MemoryStore:
     async def append_audit(self, entry: AuditEntry) -> None:
         """Add a line, once however often it is written."""
         self._check_open()
-        if any(dataclasses.replace(line, id=entry.id) == entry for line in self._audit):
+        line = dataclasses.replace(entry, id=0)
+        if line in self._audit_seen:
             return
+        self._audit_seen.add(line)
         self._audit_id += 1
         self._audit.append(dataclasses.replace(entry, id=self._audit_id))
 
@@ -246,6 +249,7 @@ class MemoryStore:
         self._check_open()
         lines_before = now - timedelta(days=max(audit_days, _AUDIT_DAYS_AT_LEAST))
         self._audit = [line for line in self._audit if line.at >= lines_before]
+        self._audit_seen = {dataclasses.replace(line, id=0) for line in self._audit}
         first = (now.astimezone(_SHANGHAI).date() - timedelta(days=rollup_days)).isoformat()
         self._rollups = {key: row for key, row in self._rollups.items() if key[0] >= first}
 
@@ -317,14 +321,17 @@ def _check_one_open(rule: str, keys: Iterable[tuple[str, ...]]) -> None:
 
 def _check_values(changes: Changes[datetime]) -> None:
     """The schema's rules about numbers: seconds are finite and not negative, days have 24 slots."""
-    for row in (*changes.outages, *changes.faults):
-        seconds = [row.unobserved_s, row.bad_s] if isinstance(row, Outage) else [row.unobserved_s]
-        if not all(math.isfinite(s) and s >= 0 for s in seconds):
-            raise ValueError(f"{row.id}: seconds must be finite and not negative")
+    seconds = [
+        (outage.id, s) for outage in changes.outages for s in (outage.bad_s, outage.unobserved_s)
+    ]
+    seconds += [(fault.id, fault.unobserved_s) for fault in changes.faults]
+    for row_id, s in seconds:
+        if not (math.isfinite(s) and s >= 0):
+            raise ValueError(f"{row_id}: seconds must be finite and not negative")
     for step in changes.clock_steps:
         if not math.isfinite(step.step_s):
             raise ValueError(f"{step.id}: a clock step must be finite")
     for day in changes.rollups:
         slots = (getattr(day, f.name) for f in dataclasses.fields(day))
-        if any(isinstance(s, tuple) and len(s) != _SLOTS for s in slots):
+        if any(len(values) != _SLOTS for values in slots if isinstance(values, tuple)):
             raise ValueError(f"{day.channel} {day.day}: a day has {_SLOTS} slots")
