@@ -1,0 +1,237 @@
+"""Cameras: lists, one camera, its history, its last checks, and `check now`."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta, timezone
+from math import ceil
+
+from aiohttp import web
+
+from gateway.domain.camera import ChannelId
+from gateway.domain.ledger import State
+from gateway.domain.observation import FaultCause
+from gateway.domain.rates import tally
+from gateway.ports import LedgerKind, LedgerQuery
+from gateway.projection import ChannelView, Projection
+from gateway.web import problems
+from gateway.web.access import Access, Route
+from gateway.web.audited import audited
+from gateway.web.auth import CONTEXT, IDENTITY
+from gateway.web.limits import RateLimit
+from gateway.web.params import LIMIT_MAX, Params
+from gateway.web.problems import Problem
+from gateway.web.reply import send_json, send_page
+from gateway.web.shapes import (
+    Json,
+    answer_item,
+    camera_detail,
+    camera_item,
+    channel_row,
+    is_takeover,
+    row,
+)
+
+FILTERS = ("township", "village", "grid", "vendor")
+HISTORY_DAYS = 30
+HISTORY_DAYS_MAX = 92
+SHANGHAI = timezone(timedelta(hours=8), "Asia/Shanghai")
+
+CHECKS = web.AppKey("checks", RateLimit)
+
+
+def find_view(request: web.Request) -> ChannelView:
+    """The channel named in the path.
+
+    Raises:
+        Problem: not-found.
+    """
+    camera_id = request.match_info["id"]
+    view = request.app[CONTEXT].projection.channels.get(ChannelId(camera_id))
+    if view is None:
+        raise Problem(problems.NOT_FOUND, "no camera of the archive has this id")
+    return view
+
+
+def matching(
+    projection: Projection,
+    start: int,
+    *,
+    wanted: dict[str, str],
+    state: State | None,
+    fault: FaultCause | None,
+    takeover: bool | None,
+    query: str | None,
+) -> Iterator[ChannelView]:
+    """Channels from index `start` on that pass every filter, in the order of the archive."""
+    needle = query.casefold() if query else None
+    township, village = wanted.get("township"), wanted.get("village")
+    grid, vendor = wanted.get("grid"), wanted.get("vendor")
+    order = projection.order
+    for index in range(start, len(order)):
+        view = order[index]
+        camera = view.camera
+        if (
+            (state is None or view.state is state)
+            and (township is None or camera.township == township)
+            and (village is None or camera.village == village)
+            and (grid is None or camera.grid == grid)
+            and (vendor is None or camera.manufacturer == vendor)
+            and (fault is None or fault in view.faults)
+            and (takeover is None or is_takeover(view) == takeover)
+            and (needle is None or _contains(view, needle))
+        ):
+            yield view
+
+
+def _contains(view: ChannelView, needle: str) -> bool:
+    camera = view.camera
+    return needle in camera.id or needle in camera.name.casefold() or needle in camera.device
+
+
+async def list_cameras(request: web.Request) -> web.Response:
+    """GET /api/v1/cameras."""
+    params = Params(request, {*FILTERS, "state", "fault", "takeover", "q", "limit", "cursor"})
+    wanted = {name: value for name in FILTERS if (value := params.text(name)) is not None}
+    state = params.choice("state", State)
+    fault = params.choice("fault", FaultCause)
+    takeover = params.flag("takeover")
+    query = params.text("q")
+    limit = params.limit()
+    params.check()
+    projection = request.app[CONTEXT].projection
+    start = _start(projection, params)
+    found = matching(
+        projection,
+        start,
+        wanted=wanted,
+        state=state,
+        fault=fault,
+        takeover=takeover,
+        query=query,
+    )
+    items: list[Json] = []
+    last: ChannelView | None = None
+    more = False
+    for view in found:
+        if len(items) == limit:
+            more = True
+            break
+        items.append(camera_item(view, projection.inventory))
+        last = view
+    key = [last.camera.id, last.index] if more and last is not None else None
+    return await send_page(request, items, params.next_url(key), projection.as_of)
+
+
+def _start(projection: Projection, params: Params) -> int:
+    """Where a page begins: after the camera it names, wherever an import has moved it since."""
+    key = params.cursor((str, int))
+    if key is None:
+        return 0
+    view = projection.channels.get(ChannelId(key[0]))
+    return max(0, key[1] + 1) if view is None else view.index + 1
+
+
+async def get_camera(request: web.Request) -> web.Response:
+    """GET /api/v1/cameras/{id}."""
+    Params(request, ()).check()
+    view = find_view(request)
+    projection = request.app[CONTEXT].projection
+    return await send_json(request, camera_detail(view, projection.inventory), projection.as_of)
+
+
+async def get_history(request: web.Request) -> web.Response:
+    """GET /api/v1/cameras/{id}/history: outages, faults and daily roll-ups of a window."""
+    params = Params(request, {"since", "until"})
+    since, until = params.window()
+    params.check()
+    view = find_view(request)
+    context = request.app[CONTEXT]
+    until = until or context.clock.utc(context.clock.now())
+    since = since or earlier(until, HISTORY_DAYS)
+    if until - since > timedelta(days=HISTORY_DAYS_MAX) or since >= until:
+        params.wrong("since", f"must be before until, by {HISTORY_DAYS_MAX} days at most")
+        params.check()
+    query = LedgerQuery(since=since, until=until, channel=view.camera.id, limit=LIMIT_MAX)
+    outages = await context.store.ledger(LedgerKind.OUTAGES, query)
+    faults = await context.store.ledger(LedgerKind.FAULTS, query)
+    first, last = local_day(since), local_day(until - timedelta(microseconds=1))
+    days = await context.store.rollups(first.isoformat(), last.isoformat(), view.camera.id)
+    projection = context.projection
+    content: Json = {
+        "camera": view.camera.id,
+        "since": since,
+        "until": until,
+        "outages": [channel_row(item, projection) for item in outages.rows],
+        "faults": [channel_row(item, projection) for item in faults.rows],
+        "truncated": outages.next is not None or faults.next is not None,
+        "days": [{**row(day), **tally([day]).as_dict()} for day in days],
+    }
+    return await send_json(request, content, projection.as_of)
+
+
+def earlier(at: datetime, days: int) -> datetime:
+    """`days` before `at`, not before the calendar begins."""
+    try:
+        return at - timedelta(days=days)
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)
+
+
+def local_day(at: datetime) -> date:
+    """The day in Asia/Shanghai."""
+    return at.astimezone(SHANGHAI).date()
+
+
+async def get_trace(request: web.Request) -> web.Response:
+    """GET /api/v1/cameras/{id}/trace: the last answer, the last good one, the kept failures."""
+    Params(request, ()).check()
+    view = find_view(request)
+    context = request.app[CONTEXT]
+    utc = context.clock.utc
+    content: Json = {
+        "camera": view.camera.id,
+        "state": view.state,
+        "since_at": view.since_at,
+        "last_answer": answer_item(view.last_answer, utc),
+        "last_good": answer_item(view.last_good, utc),
+        "failures": [answer_item(answer, utc) for answer in view.failures],
+    }
+    return await send_json(request, content, context.projection.as_of)
+
+
+def take_check(request: web.Request) -> None:
+    """Spend one of the caller's checks of this minute.
+
+    Raises:
+        Problem: too-many-requests, with `Retry-After`.
+    """
+    context = request.app[CONTEXT]
+    wait_s = request.app[CHECKS].take(request[IDENTITY].token.id, context.clock.now())
+    if wait_s:
+        rate = context.settings.web.check_rate
+        detail = f"{rate} checks a minute for each token"
+        raise Problem(problems.TOO_MANY, detail, headers={"Retry-After": str(ceil(wait_s))})
+
+
+async def check_camera(request: web.Request) -> web.Response:
+    """POST /api/v1/cameras/{id}/check: ask the device now; the answer also goes to the judge."""
+    Params(request, ()).check()
+    view = find_view(request)
+    take_check(request)
+    context = request.app[CONTEXT]
+    async with audited(request, "camera.check", view.camera.id):
+        answer = await context.check_now(view.camera.id)
+    content: Json = {
+        "camera": view.camera.id,
+        "state": view.state,
+        "answer": answer_item(answer, context.clock.utc),
+    }
+    return await send_json(request, content, context.projection.as_of)
+
+
+ROUTES = (
+    Route("GET", "/api/v1/cameras", list_cameras, Access.READ),
+    Route("GET", "/api/v1/cameras/{id}", get_camera, Access.READ),
+    Route("GET", "/api/v1/cameras/{id}/history", get_history, Access.READ),
+    Route("GET", "/api/v1/cameras/{id}/trace", get_trace, Access.READ),
+    Route("POST", "/api/v1/cameras/{id}/check", check_camera, Access.OPERATE),
+)

@@ -1,0 +1,276 @@
+"""The whole fleet at a glance: summary, wall, today's online rate."""
+
+import asyncio
+import csv
+import io
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
+
+from aiohttp import hdrs, web
+
+from gateway.domain import report
+from gateway.domain.camera import Camera
+from gateway.domain.ledger import Outage, State
+from gateway.inventory import Inventory
+from gateway.ports import LedgerKind, LedgerQuery, Store
+from gateway.projection import Dimension, Projection
+from gateway.web.access import Access, Route
+from gateway.web.auth import CONTEXT
+from gateway.web.cameras import local_day
+from gateway.web.context import WebContext
+from gateway.web.params import LIMIT_MAX, Params
+from gateway.web.reply import AS_OF_HEADER, encode, entity_tag, iso, send
+from gateway.web.shapes import UNASSIGNED, Json, division_name, grid_name, is_takeover, row
+from gateway.web.wall import Wall
+
+KEPT_S = 1.0
+"""A document of the whole fleet is made at most once a second, however many ask."""
+CSV_KEPT_S = 30.0
+"""Roll-ups are flushed every few minutes, so a younger table would say the same."""
+OUTAGE_PAGES_MAX = 100
+
+
+class Document(NamedTuple):
+    """Bytes ready to send."""
+
+    made: float
+    body: bytes
+    tag: str
+    as_of: datetime | None
+
+
+class Kept:
+    """The documents of the whole fleet as last made, with a lock each so that one is made once."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, Document] = {}
+        self.locks: dict[str, asyncio.Lock] = {}
+        self.wall: Wall | None = None
+        self.wall_made = float("-inf")
+
+    def young(self, key: str, now: float, kept_s: float) -> Document | None:
+        """The document, if it is young enough."""
+        found = self.documents.get(key)
+        return found if found is not None and now - found.made < kept_s else None
+
+    def lock(self, key: str) -> asyncio.Lock:
+        """The lock of a document."""
+        return self.locks.setdefault(key, asyncio.Lock())
+
+
+KEPT = web.AppKey("kept", Kept)
+
+
+def group_name(inventory: Inventory, by: Dimension, key: str) -> str:
+    """The display name of a group."""
+    name = key
+    if by in {Dimension.TOWNSHIP, Dimension.VILLAGE}:
+        name = division_name(inventory, key)
+    elif by is Dimension.GRID:
+        name = grid_name(inventory, key)
+    return name or key or UNASSIGNED
+
+
+def counted(states: Mapping[State, int]) -> Json:
+    """Counts of all states, and their sums: in use + decommissioned = total, always."""
+    counts = {state.value: states.get(state, 0) for state in State}
+    total = sum(counts.values())
+    in_use = total - counts[State.DECOMMISSIONED]
+    return {**counts, "in_use": in_use, "total": total}
+
+
+def fleet(projection: Projection) -> Json:
+    """Totals of the whole fleet."""
+    suspects = faults = outages = takeover = 0
+    for view in projection.order:
+        if view.outage is not None:
+            outages += 1
+            takeover += is_takeover(view)
+        elif view.suspect:
+            suspects += 1
+        if view.faults:
+            faults += len(view.faults)
+    return {
+        **counted(projection.total()),
+        "suspect": suspects,
+        "takeover": takeover,
+        "open_outages": outages,
+        "open_faults": faults,
+        "open_incidents": len(projection.incidents),
+    }
+
+
+def summary(projection: Projection, by: Dimension) -> Json:
+    """Counts by group and of the fleet; the groups always add up to the fleet."""
+    inventory = projection.inventory
+    items = [
+        {"key": key, "name": group_name(inventory, by, key), **counted(states)}
+        for key, states in projection.counts(by).items()
+        if any(states.values())
+    ]
+    return {
+        "by": by,
+        "fleet": fleet(projection),
+        "gap": None if projection.gap is None else row(projection.gap),
+        "first_round_at": projection.first_round_at,
+        "items": items,
+    }
+
+
+async def get_summary(request: web.Request) -> web.Response:
+    """GET /api/v1/summary."""
+    params = Params(request, {"by"})
+    by = params.choice("by", Dimension, Dimension.TOWNSHIP) or Dimension.TOWNSHIP
+    params.check()
+    context, kept = request.app[CONTEXT], request.app[KEPT]
+    projection, now = context.projection, context.clock.now()
+    key = f"summary {by}"
+    document = kept.young(key, now, KEPT_S)
+    if document is None:
+        content = encode(summary(projection, by))
+        body = content[:-1] + b',"as_of":' + encode(iso(projection.as_of)) + b"}"
+        document = Document(now, body, entity_tag(content), projection.as_of)
+        kept.documents[key] = document
+    return await send(request, document.body, tag=document.tag, headers=as_of_header(document))
+
+
+def as_of_header(made: Any) -> dict[str, str]:  # noqa: ANN401 - has as_of
+    """How fresh the answer is, on a 304 too."""
+    stamp = iso(made.as_of)
+    return {AS_OF_HEADER: stamp} if stamp else {}
+
+
+async def get_wall(request: web.Request) -> web.Response:
+    """GET /api/v1/wall."""
+    Params(request, ()).check()
+    context, kept = request.app[CONTEXT], request.app[KEPT]
+    projection = context.projection
+    async with kept.lock("wall"):
+        wall = kept.wall
+        while wall is None or wall.inventory is not projection.inventory:
+            wall = await asyncio.to_thread(Wall, projection.inventory)
+            kept.wall, kept.wall_made = wall, float("-inf")
+        if context.clock.now() - kept.wall_made >= KEPT_S:
+            wall.refresh(projection)
+            kept.wall_made = context.clock.now()
+    body, packed = wall.body, wall.gzipped
+    return await send(request, body, tag=wall.tag, gzipped=packed, headers=as_of_header(wall))
+
+
+async def get_online_rate(request: web.Request) -> web.Response:
+    """GET /api/v1/online-rate.csv: the roll-ups of one day by group."""
+    params = Params(request, {"by", "date"})
+    by = params.choice("by", Dimension, Dimension.TOWNSHIP) or Dimension.TOWNSHIP
+    context, kept = request.app[CONTEXT], request.app[KEPT]
+    now_at = context.clock.utc(context.clock.now())
+    today = local_day(now_at)
+    day = _day(params, today)
+    params.check()
+    key = f"online-rate {by} {day}"
+    async with kept.lock(key):
+        document = kept.young(key, context.clock.now(), CSV_KEPT_S)
+        if document is None:
+            made = await day_report(context, by, day, today, now_at)
+            body = to_csv(made, now_at).encode("utf-8-sig")
+            document = Document(context.clock.now(), body, entity_tag(body), now_at)
+            kept.documents = {
+                k: d for k, d in kept.documents.items() if now_is_young(d, document)
+            } | {key: document}
+    name = f'attachment; filename="online-rate-{by}-{day}.csv"'
+    return await send(
+        request,
+        document.body,
+        content_type="text/csv",
+        tag=document.tag,
+        headers={hdrs.CONTENT_DISPOSITION: name, **as_of_header(document)},
+    )
+
+
+def now_is_young(document: Document, newest: Document) -> bool:
+    """Worth keeping beside the newest."""
+    return newest.made - document.made < CSV_KEPT_S
+
+
+def _day(params: Params, today: date) -> str:
+    value = params.given.get("date", "today")
+    if value == "today":
+        return today.isoformat()
+    try:
+        day = date.fromisoformat(value)
+    except ValueError:
+        day = date.max
+    if len(value) != len("2026-01-31") or day > today:
+        params.wrong("date", "must be `today` or an ISO date (Asia/Shanghai) not after today")
+        return today.isoformat()
+    return day.isoformat()
+
+
+async def outages_of(store: Store, since: datetime, until: datetime) -> list[Outage[datetime]]:
+    """All outages that overlap a window, page by page."""
+    found: list[Outage[datetime]] = []
+    query = LedgerQuery(since=since, until=until, limit=LIMIT_MAX)
+    for _ in range(OUTAGE_PAGES_MAX):
+        page = await store.ledger(LedgerKind.OUTAGES, query)
+        found.extend(page.rows)
+        if page.next is None:
+            break
+        query = LedgerQuery(since=since, until=until, limit=LIMIT_MAX, after=page.next)
+    return found
+
+
+async def day_report(
+    context: WebContext, by: Dimension, day: str, today: date, now_at: datetime
+) -> report.Report:
+    """The report of one day; the sums run in a thread."""
+    since, until = report.window_of(day, day)
+    outages = await outages_of(context.store, since, min(until, now_at + timedelta(seconds=1)))
+    rollups = await context.store.rollups(day, day)
+    inventory = context.projection.inventory
+    return await asyncio.to_thread(
+        report.build,
+        first_day=day,
+        last_day=day,
+        today=today.isoformat(),
+        as_of=now_at,
+        **grouping(inventory, by),
+        rollups=rollups,
+        outages=outages,
+    )
+
+
+def grouping(inventory: Inventory, by: Dimension) -> dict[str, Any]:
+    """What `report.build` asks of the archive."""
+    key_of: Mapping[Dimension, Callable[[Camera], str]] = {
+        Dimension.TOWNSHIP: lambda camera: camera.township,
+        Dimension.VILLAGE: lambda camera: camera.village,
+        Dimension.GRID: lambda camera: camera.grid,
+        Dimension.VENDOR: lambda camera: camera.manufacturer,
+    }
+    group_of = {camera.id: key_of[by](camera) for camera in inventory.cameras.values()}
+    keys = sorted(set(group_of.values()))
+    return {
+        "group_of": group_of,
+        "in_use": [camera.id for camera in inventory.cameras.values() if camera.in_use],
+        "names": {key: group_name(inventory, by, key) for key in keys},
+    }
+
+
+def to_csv(made: report.Report, now_at: datetime) -> str:
+    """The table as CSV text, safe to open in a spreadsheet."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(report.headings())
+    for group in (*made.groups, made.total):
+        cells = report.cells(group)
+        writer.writerow([report.safe_text(c) if isinstance(c, str) else c for c in cells])
+    writer.writerow([])
+    writer.writerow([f"{made.first_day} Asia/Shanghai", f"as of {iso(now_at)}", report.FORMULA])
+    return out.getvalue()
+
+
+ROUTES = (
+    Route("GET", "/api/v1/summary", get_summary, Access.READ),
+    Route("GET", "/api/v1/wall", get_wall, Access.READ),
+    Route("GET", "/api/v1/online-rate.csv", get_online_rate, Access.READ),
+)
