@@ -1,0 +1,184 @@
+"""The district as a process of its own: JSON lines in on stdin, JSON lines out on stdout.
+
+| in | out |
+| --- | --- |
+| | `{"event":"ready", ...}` once all listeners are open |
+| `{"do":"start","length_s":180}` | `started`, then `trouble` for notable steps, then `finished` |
+| `{"do":"stats"}` | `stats` |
+| `{"do":"heal"}` | `healed`: whatever the script left broken is well again |
+| `{"do":"stop"}` or the end of stdin | the process ends with 0 |
+
+Anything else is answered by `{"event":"error","message":...}`.
+"""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from adapters.virtual.narration import narrate
+from adapters.virtual.runner import Runner, Told
+from adapters.virtual.scenario import (
+    FLAP_CALM_S,
+    FLAP_LOSSES,
+    FLAP_WINDOW_S,
+    FULL_LENGTH_S,
+    PlanOptions,
+    plan,
+)
+from adapters.virtual.server import DistrictServer, utc_now
+from adapters.virtual.truth import TruthLog
+
+Say = Callable[[Mapping[str, Any]], None]
+_LONGEST_S: Final = 86_400.0
+
+
+def flapping_rule(scale: float) -> dict[str, float]:
+    """The settings that a gateway needs to see the flappers of the script."""
+    return {
+        "flap_losses": FLAP_LOSSES,
+        "flap_window_s": FLAP_WINDOW_S * scale,
+        "flap_calm_s": FLAP_CALM_S * scale,
+    }
+
+
+class Controller:
+    """Obeys commands for one running district.
+
+    Args:
+        server: the running district.
+        truth: where the truth log goes; None = scripts cannot be started.
+        scale: of all durations of a script.
+        say: gets each event.
+    """
+
+    def __init__(
+        self, server: DistrictServer, truth: Path | None, scale: float, seed: int, say: Say
+    ) -> None:
+        self._server = server
+        self._truth = truth
+        self._scale = scale
+        self._seed = seed
+        self._say = say
+        self._names = {node.id: node.name for node in server.district.nodes}
+        self._runs = 0
+        self._task: asyncio.Task[None] | None = None
+        self._runner: Runner | None = None
+        self._log: TruthLog | None = None
+
+    def start(self, length_s: float = FULL_LENGTH_S) -> None:
+        """Begin a script; one that is under way ends first, and what it broke is well again.
+
+        Raises:
+            ValueError: no truth log was given, or the length makes no sense.
+        """
+        if self._truth is None:
+            raise ValueError("give --truth FILE to run a script")
+        if not 0 < length_s <= _LONGEST_S:
+            raise ValueError("length_s must be above 0 and at most a day")
+        self.heal()
+        self._runs += 1
+        options = PlanOptions(scale=self._scale)
+        script = plan(self._server.district, self._seed + self._runs - 1, length_s, options)
+        if self._runs > 1:
+            script = [replace(t, id=f"{self._runs}-{t.id}") for t in script]
+        self._log = self._log or TruthLog(self._truth)
+        self._runner = Runner(self._server, script, self._log, self._told)
+        self._task = asyncio.get_running_loop().create_task(self._run(self._runner, length_s))
+        self._say(
+            {
+                "event": "started",
+                "at": utc_now().isoformat(),
+                "length_s": length_s,
+                "seed": self._seed + self._runs - 1,
+                "kinds": dict(Counter(t.kind for t in script)),
+                "devices_touched": len({d for t in script for d in t.devices}),
+                "truth": str(self._truth),
+            }
+        )
+
+    async def _run(self, runner: Runner, length_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + length_s
+        await runner.run()
+        await asyncio.sleep(max(0.0, ends - loop.time()))
+        self._say({"event": "finished", "at": utc_now().isoformat()})
+
+    def _told(self, told: Told) -> None:
+        sentence = narrate(told, self._names)
+        if sentence is None:
+            return
+        self._say(
+            {
+                "event": "trouble",
+                "id": told.row.id,
+                "kind": told.row.kind,
+                "cause": told.row.cause,
+                "state": told.state,
+                "at": told.row.ended or told.row.began,
+                "channels": len(told.row.channels),
+                "en": sentence.en,
+                "zh": sentence.zh,
+            }
+        )
+
+    def heal(self) -> None:
+        """Stop the script and end what it left broken."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        if self._runner is not None:
+            self._runner.end_all()
+            self._runner = None
+
+    async def close(self) -> None:
+        """Stop the script; what is broken stays so in the truth log: it never ended."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        if self._log is not None:
+            self._log.close()
+
+    def obey(self, line: str) -> bool:
+        """Carry out one command line; False when it says stop."""
+        try:
+            return self._carry_out(json.loads(line))
+        except (ValueError, TypeError) as error:
+            self._say({"event": "error", "message": str(error)})
+            return True
+
+    def _carry_out(self, order: object) -> bool:
+        if not isinstance(order, dict):
+            raise TypeError("a command is an object")
+        wanted = order.get("do")
+        if wanted == "stop":
+            return False
+        if wanted == "start":
+            self.start(float(order.get("length_s", FULL_LENGTH_S)))
+        elif wanted == "stats":
+            self._say({"event": "stats", **self._server.stats()})
+        elif wanted == "heal":
+            self.heal()
+            self._say({"event": "healed", "at": utc_now().isoformat()})
+        else:
+            msg = f"unknown command {wanted!r}: start, stats, heal or stop"
+            raise ValueError(msg)
+        return True
+
+
+async def lines_of(pipe: Any) -> AsyncIterator[str]:  # noqa: ANN401 - sys.stdin or a pipe
+    """Lines from a pipe, without blocking the loop, until it is closed."""
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    try:
+        while line := await reader.readline():
+            if line.strip():
+                yield line.decode()
+    finally:
+        transport.close()
