@@ -46,8 +46,8 @@ def make_store(settings: Settings) -> Store:
         return store
     if not dsn:
         dsn = f"embedded:{settings.store.state_dir}"
-    store = get("sightline.stores", "postgres")(dsn)
-    return store
+    embedded_or_server: Store = get("sightline.stores", "postgres")(dsn)
+    return embedded_or_server
 
 
 @contextlib.asynccontextmanager

@@ -200,3 +200,17 @@ def _problem(error: Any) -> str:  # noqa: ANN401 - pydantic's error dictionary
     secret = "dsn" in key or isinstance(shown, dict | BaseModel)
     value = "" if secret or shown is None else f" (is {shown!r})"
     return f"{key}: {message}{value}"
+
+
+def describe() -> list[tuple[str, str, str]]:
+    """Every setting as (key, default, meaning), in order."""
+    rows: list[tuple[str, str, str]] = []
+    for section, outer in Settings.model_fields.items():
+        kind = outer.annotation
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            continue
+        for name, field in kind.model_fields.items():
+            default = "" if field.default_factory else field.default
+            shown = "" if isinstance(default, SecretStr) or default is None else str(default)
+            rows.append((f"{section}.{name}", shown, field.description or ""))
+    return rows

@@ -1,0 +1,5 @@
+"""`python -m gateway` is `sightline`."""
+
+from gateway.cli import main
+
+main()

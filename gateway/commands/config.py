@@ -1,0 +1,48 @@
+"""`sightline config`: check, show and describe the settings."""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from gateway.commands.options import ConfigOption, JsonOption, out, print_json, settings_from
+from gateway.settings import Settings, describe
+
+config = typer.Typer(help="Check, show and describe the settings.", no_args_is_help=True)
+
+
+@config.command()
+def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Read the settings; exit 2 with every problem when something is wrong."""
+    settings_from(config)
+    if as_json:
+        print_json({"ok": True})
+    else:
+        out.print("The settings are good.")
+
+
+@config.command()
+def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Show the settings in force; secrets are shown as stars."""
+    values = settings_from(config).model_dump(mode="json")
+    if as_json:
+        print_json(values)
+        return
+    table = Table("Setting", "Value", "Meaning")
+    for key, _, meaning in describe():
+        section, name = key.split(".")
+        table.add_row(key, str(values[section][name]), meaning)
+    out.print(table)
+
+
+@config.command()
+def schema(
+    markdown: Annotated[bool, typer.Option(help="A table for the guide instead.")] = False,
+) -> None:
+    """Print the JSON Schema of the settings, for editors."""
+    if markdown:
+        typer.echo("| setting | default | meaning |\n| --- | --- | --- |")
+        for key, default, meaning in describe():
+            typer.echo(f"| `{key}` | `{default}` | {meaning} |")
+    else:
+        print_json(Settings.model_json_schema())

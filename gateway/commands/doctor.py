@@ -1,0 +1,220 @@
+"""`sightline doctor`: what is wrong with this machine and these settings, each with its fix."""
+
+import asyncio
+import contextlib
+import resource
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import typer
+from rich.table import Table
+
+from gateway.app import SPARE_FILES, open_store
+from gateway.commands.options import (
+    ConfigOption,
+    JsonOption,
+    out,
+    print_json,
+    run_async,
+    settings_from,
+)
+from gateway.errors import SightlineError
+from gateway.inventory import Inventory
+from gateway.log import configure
+from gateway.settings import Settings
+
+SAMPLE = 50
+CONNECT_S = 2.0
+PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+
+class Level(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    WARN = "warn"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """One thing looked at."""
+
+    what: str
+    level: Level
+    found: str
+    fix: str = ""
+
+
+def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Look at settings, store, clock, open files, ports, reachability and package names.
+
+    Exit code 1 when something must be mended before the service can do its work.
+    """
+    configure("error")
+    settings = settings_from(config)
+    found = run_async(examine(settings))
+    if as_json:
+        print_json([asdict(d) for d in found])
+    else:
+        table = Table("", "what", "found", "fix")
+        marks = {Level.OK: "[green]✓", Level.WARN: "[yellow]![/]", Level.BAD: "[red]✗"}
+        for diagnosis in found:
+            table.add_row(marks[diagnosis.level], diagnosis.what, diagnosis.found, diagnosis.fix)
+        out.print(table)
+    if any(d.level is Level.BAD for d in found):
+        raise typer.Exit(1)
+
+
+async def examine(settings: Settings) -> list[Diagnosis]:
+    """Look at everything; one failing check never hides the next."""
+    store, inventory = await _store(settings)
+    looks: list[Callable[[], Awaitable[Diagnosis]]] = [
+        _clock,
+        lambda: _open_files(inventory),
+        lambda: _local_ports(inventory, settings),
+        lambda: _web_port(settings),
+        lambda: _canaries(settings, inventory),
+        lambda: _reachability(inventory),
+        _names,
+    ]
+    return [store, *[await look() for look in looks]]
+
+
+async def _store(settings: Settings) -> tuple[Diagnosis, Inventory]:
+    try:
+        async with asyncio.timeout(60), open_store(settings, migrate=False) as store:
+            await store.ping()
+            inventory = await store.load_inventory()
+    except (SightlineError, OSError, TimeoutError) as error:
+        fix = (
+            "check store.dsn, and that the state directory can be written; then `sightline migrate`"
+        )
+        return Diagnosis("store", Level.BAD, f"{type(error).__name__}: {error}", fix), Inventory()
+    count = len(inventory.cameras)
+    if not count:
+        fix = "sightline import FILE"
+        return Diagnosis("store", Level.WARN, "answers; no archive yet", fix), inventory
+    return Diagnosis("store", Level.OK, f"answers; {count} channels in the archive"), inventory
+
+
+async def _clock() -> Diagnosis:
+    """The wall clock must be kept by somebody, and must not jump while we look."""
+    wall, boot = time.time(), time.clock_gettime(time.CLOCK_BOOTTIME)
+    await asyncio.sleep(0.2)
+    moved = (time.time() - wall) - (time.clock_gettime(time.CLOCK_BOOTTIME) - boot)
+    synced = any(
+        Path(p).exists()
+        for p in ("/run/systemd/timesync/synchronized", "/run/chrony", "/run/ntpd.sock")
+    )
+    if abs(moved) > 0.1:  # noqa: PLR2004 - a tenth of a second in a fifth of one is a jump
+        return Diagnosis(
+            "clock", Level.BAD, f"jumped by {moved:+.2f} s while looking", "run chrony"
+        )
+    if not synced:
+        fix = "run chrony or systemd-timesyncd: every time in the ledger comes from this clock"
+        return Diagnosis("clock", Level.WARN, "no time service was found", fix)
+    return Diagnosis("clock", Level.OK, "steady, kept by a time service")
+
+
+async def _open_files(inventory: Inventory) -> Diagnosis:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = len(inventory.watched) + SPARE_FILES
+    found = f"limit {hard}, wanted {wanted} for {len(inventory.watched)} devices"
+    if hard < wanted:
+        return Diagnosis("open files", Level.BAD, found, f"LimitNOFILE={2 * wanted} in the unit")
+    return Diagnosis("open files", Level.OK, found)
+
+
+async def _local_ports(inventory: Inventory, settings: Settings) -> Diagnosis:
+    """Connections that we close first wait 60 s in TIME_WAIT and hold a local port."""
+    if not PORT_RANGE.exists():
+        return Diagnosis("local ports", Level.OK, "not Linux: not looked at")
+    low, high = map(int, PORT_RANGE.read_text(encoding="ascii").split())
+    a_minute = len(inventory.watched) * 60 / settings.poll.cadence_s
+    found = f"{high - low} local ports, at most {a_minute:.0f} connections a minute"
+    if a_minute > 0.5 * (high - low):
+        fix = "sysctl net.ipv4.ip_local_port_range='1024 65535'"
+        return Diagnosis("local ports", Level.WARN, found, fix)
+    return Diagnosis("local ports", Level.OK, found)
+
+
+async def _web_port(settings: Settings) -> Diagnosis:
+    host, port = settings.web.host, settings.web.port
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((host, port))
+        except OSError as error:
+            fix = "stop the other program, or set web.port (fine when the service is running)"
+            return Diagnosis("web port", Level.WARN, f"{host}:{port}: {error.strerror}", fix)
+    return Diagnosis("web port", Level.OK, f"{host}:{port} is free")
+
+
+async def _canaries(settings: Settings, inventory: Inventory) -> Diagnosis:
+    """Without a witness no outage is ever confirmed (semantics §4)."""
+    branches = {inventory.branch(d) for d in inventory.watched}
+    count = len(settings.network.canaries)
+    if not count and len(branches) < 2:  # noqa: PLR2004 - a second branch can bear witness
+        fix = (
+            "network.canaries = ['<first hop>:<port>']: without a witness nothing is called offline"
+        )
+        return Diagnosis("canaries", Level.BAD, "none, and one branch only", fix)
+    if not count:
+        fix = "network.canaries = ['<first hop>:<port>', '<core switch>:<port>']"
+        return Diagnosis("canaries", Level.WARN, f"none; {len(branches)} branches", fix)
+    dead = [c for c in settings.network.canaries if not await _connects(*_split(c))]
+    if dead:
+        return Diagnosis(
+            "canaries", Level.BAD, f"no answer: {', '.join(dead)}", "check the address"
+        )
+    return Diagnosis("canaries", Level.OK, f"{count} answer; {len(branches)} branches")
+
+
+def _split(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host, int(port)
+
+
+async def _connects(host: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            _, writer = await asyncio.open_connection(host, port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
+
+
+async def _reachability(inventory: Inventory) -> Diagnosis:
+    """A spread sample of the fleet: is the camera network reachable from here at all."""
+    devices = inventory.watched[:: max(1, len(inventory.watched) // SAMPLE)][:SAMPLE]
+    if not devices:
+        return Diagnosis("reachability", Level.WARN, "nothing to ask yet", "sightline import FILE")
+    answers = await asyncio.gather(*(_connects(d.host, d.port) for d in devices))
+    found = f"{sum(answers)} of {len(devices)} sampled devices accept a connection"
+    if not any(answers):
+        return Diagnosis(
+            "reachability", Level.BAD, found, "route or firewall to the camera network"
+        )
+    if sum(answers) < 0.5 * len(answers):
+        return Diagnosis("reachability", Level.WARN, found, "look at `sightline probe CAMERA`")
+    return Diagnosis("reachability", Level.OK, found)
+
+
+async def _names() -> Diagnosis:
+    """`gateway` and `adapters` are common names: another distribution may have overwritten ours."""
+    owners = packages_distributions()
+    foreign = {
+        name: sorted(set(owners.get(name, [])) - {"sightline"}) for name in ("gateway", "adapters")
+    }
+    clash = {name: others for name, others in foreign.items() if others}
+    if clash:
+        fix = "install sightline in an environment of its own"
+        return Diagnosis("package names", Level.BAD, f"also installed by {clash}", fix)
+    return Diagnosis("package names", Level.OK, "gateway and adapters are ours")

@@ -1,0 +1,43 @@
+"""Options and output that the verbs share."""
+
+import json
+import os
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+
+from gateway.settings import Settings, load
+
+T = TypeVar("T")
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Settings file (TOML).", envvar="SIGHTLINE_CONFIG"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+out = Console()
+err = Console(stderr=True)
+
+
+def settings_from(config: Path | None) -> Settings:
+    """Settings of a verb; raises `SettingsError` with every problem."""
+    return load(config)
+
+
+def print_json(value: object) -> None:
+    """One JSON document on standard output, nothing else."""
+    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on uvloop where there is one."""
+    if os.name == "posix":
+        import uvloop
+
+        return uvloop.run(work)
+    import asyncio
+
+    return asyncio.run(work)

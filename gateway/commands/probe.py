@@ -1,0 +1,176 @@
+"""`sightline probe`: ask one device, step by step, or survey the whole archive."""
+
+import asyncio
+from collections import Counter
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.progress import Progress
+from rich.table import Table
+
+from gateway.app import credentials_of, make_probes, open_store
+from gateway.commands.options import (
+    ConfigOption,
+    JsonOption,
+    out,
+    print_json,
+    run_async,
+    settings_from,
+)
+from gateway.domain.camera import Camera, ChannelId, CheckBy, Device
+from gateway.domain.observation import Answer, Instant, Verdict
+from gateway.domain.survey import Proposal, propose
+from gateway.errors import Refused, UsageError
+from gateway.inventory import Inventory
+from gateway.log import configure
+from gateway.ports import Probe, ProbeContext
+from gateway.runtime.clock import SystemClock
+from gateway.settings import Settings
+
+EXPLAIN_S = 15.0
+SURVEY_AT_ONCE = 200
+MARKS = {True: "[green]✓[/]", False: "[red]✗[/]", None: "·"}
+
+
+def probe(
+    camera: Annotated[
+        str, typer.Argument(help="Archive id of a camera (or the start of it).")
+    ] = "",
+    explain: Annotated[
+        bool, typer.Option(help="Walk the whole ladder and print each step with its time.")
+    ] = True,
+    survey: Annotated[
+        bool, typer.Option(help="Ask every device and propose `check_by` where ONVIF fails.")
+    ] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask one camera of the archive: TCP, TLS, HTTP, SOAP, clock, login, identity.
+
+    Only cameras of the archive can be asked, never a free address. Exit code 1: it does not answer.
+    """
+    settings = settings_from(config)
+    configure("warning", settings.log.format)
+    if survey:
+        run_async(_survey(settings, as_json=as_json))
+    elif camera:
+        run_async(_probe(settings, camera, explain=explain, as_json=as_json))
+    else:
+        raise UsageError("name a camera of the archive, or use --survey")
+
+
+async def _context(settings: Settings) -> tuple[Inventory, ProbeContext]:
+    async with open_store(settings) as store:
+        inventory = await store.load_inventory()
+        credentials = await credentials_of(store, settings)
+    context = ProbeContext(
+        clock=SystemClock(),
+        credentials=credentials,
+        connect_s=settings.poll.connect_s,
+        check_s=settings.poll.check_s,
+    )
+    return inventory, context
+
+
+def find_camera(inventory: Inventory, text: str) -> Camera:
+    """The camera of an id, or the only one whose id starts so.
+
+    Raises:
+        Refused: there is none, or more than one.
+    """
+    if ChannelId(text) in inventory.cameras:
+        return inventory.cameras[ChannelId(text)]
+    found = [c for c in inventory.cameras.values() if c.id.startswith(text)]
+    if len(found) != 1:
+        raise Refused(f"{len(found)} cameras of the archive start with {text!r}; one is needed")
+    return found[0]
+
+
+async def _probe(settings: Settings, text: str, *, explain: bool, as_json: bool) -> None:
+    inventory, context = await _context(settings)
+    camera = find_camera(inventory, text)
+    device = inventory.devices[camera.device]
+    asked = make_probes(context, inventory)[device.check_by]
+    deadline = Instant(context.clock.now() + EXPLAIN_S)
+    answers = await asked.explain(device, deadline)
+    await asked.close()
+    if as_json:
+        print_json(
+            {"camera": camera.id, "device": device.id, "answers": [asdict(a) for a in answers]}
+        )
+    else:
+        _print(camera, device, answers if explain else answers[-1:])
+    if not answers or answers[0].verdict is not Verdict.ANSWERED:
+        raise typer.Exit(1)
+
+
+def _print(camera: Camera, device: Device, answers: Any) -> None:  # noqa: ANN401 - answers
+    out.print(f"[bold]{camera.name}[/]  {camera.id}  {device.id}  ({device.check_by})")
+    for answer in answers:
+        table = Table(title=f"step {answer.step.value} · {answer.step.name.lower()}", min_width=78)
+        table.add_column("")
+        table.add_column("what")
+        table.add_column("ms", justify="right")
+        table.add_column("found")
+        for step in answer.chain:
+            table.add_row(MARKS[step.ok], step.name, f"{step.ms:.1f}", step.detail)
+        out.print(table)
+        found = ", ".join(f"{f.cause}: {f.detail}" for f in answer.found) or "no fault"
+        offset = answer.clock_offset_s
+        clock = "" if offset is None else f", clock {offset:+.1f} s"
+        out.print(
+            f"{answer.verdict} in {(answer.ended - answer.started) * 1000:.0f} ms: {found}{clock}"
+        )
+
+
+async def _survey(settings: Settings, *, as_json: bool) -> None:
+    inventory, context = await _context(settings)
+    from gateway.registry import get
+
+    probes = {way: get("sightline.probes", way.value)(context) for way in CheckBy}
+    gate = asyncio.Semaphore(SURVEY_AT_ONCE)
+    found: list[tuple[Device, Proposal]] = []
+    with Progress(console=out, disable=as_json) as progress:
+        bar = progress.add_task("asking", total=len(inventory.watched))
+
+        async def one(device: Device) -> None:
+            async with gate:
+                proposal = await survey_device(device, probes, context)
+            if proposal.check_by is not device.check_by:
+                found.append((device, proposal))
+            progress.advance(bar)
+
+        await asyncio.gather(*(one(d) for d in inventory.watched))
+    for asked in probes.values():
+        await asked.close()
+    _print_survey(found, len(inventory.watched), as_json=as_json)
+
+
+async def survey_device(
+    device: Device, probes: dict[CheckBy, Probe], context: ProbeContext
+) -> Proposal:
+    """Ask a device each way in turn until one is proposed."""
+    answers: dict[CheckBy, Answer] = {}
+    from gateway.domain.observation import Step
+
+    for way in CheckBy:
+        deadline = Instant(context.clock.now() + context.check_s)
+        answers[way] = await probes[way].check(device, Step.REACH, deadline)
+    return propose(device, answers)
+
+
+def _print_survey(found: list[tuple[Device, Proposal]], asked: int, *, as_json: bool) -> None:
+    if as_json:
+        rows = [
+            {"device": d.id, "check_by": d.check_by, "proposed": p.check_by, "reason": p.reason}
+            for d, p in found
+        ]
+        print_json({"asked": asked, "proposals": rows})
+        return
+    table = Table("device", "now", "proposed", "why")
+    for device, proposal in found:
+        table.add_row(device.id, device.check_by, proposal.check_by or "-", proposal.reason)
+    out.print(table)
+    counts = Counter(p.check_by or "nothing" for _, p in found)
+    out.print(f"{asked} devices asked, {len(found)} proposals: {dict(counts)}")
