@@ -64,7 +64,7 @@ def reach(
         told = told or header_time(outcome.headers)
         if told is not None:
             # The device read its clock half a round trip before its first byte arrived.
-            since_s = outcome.read_s + outcome.rtt_s / 2 - HALF_SECOND_S
+            since_s = outcome.read_s + outcome.rtt_s / 2 + HALF_SECOND_S
             offset_s = (told - utc_at_end()).total_seconds() + since_s
     reached = Reached(Verdict.ANSWERED, rtt_s=outcome.rtt_s, offset_s=offset_s)
     if isinstance(spoken, Finding):
