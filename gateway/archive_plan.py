@@ -12,7 +12,7 @@ from gateway.domain.archive import ImportRecord, Repair, Severity
 from gateway.domain.archive_cameras import read_cameras
 from gateway.domain.archive_context import DISTRICT_BOUNDS, ArchiveContext
 from gateway.domain.archive_diff import Change, ChangeKind, compare
-from gateway.domain.archive_fields import Kind, detect_kind
+from gateway.domain.archive_fields import Kind, detect_kind, read_header
 from gateway.domain.archive_places import (
     read_divisions,
     read_grids,
@@ -158,10 +158,13 @@ def plan_import(old: Inventory, tables: Sequence[RawTable], options: ImportOptio
 
 
 def _unknown_kind(raw: RawTable) -> str:
-    shown = ", ".join(column[:30] for column in raw.columns[:12])
+    """Names only what was recognized: the first row of a wrong file may hold anything."""
+    best = max((read_header(kind, raw.columns) for kind in Kind), key=lambda h: len(h.keys))
+    seen = ", ".join(best.keys.values()) or "none"
+    hint = "; logins are read with --credentials" if best.secret else ""
     return (
-        f"{raw.file}: its columns fit no kind of archive file ({shown}); name it with --kind "
-        f"({', '.join(Kind)}), or give the columns their names of GB/T 28181-2022"
+        f"{raw.file}: its {len(raw.columns)} columns fit no kind of archive file (recognized: "
+        f"{seen}){hint}; name the kind with --kind, one of {', '.join(Kind)}"
     )
 
 

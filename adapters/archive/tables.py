@@ -26,6 +26,10 @@ _BYTE_ORDER_MARKS = (
 _DELIMITERS = ",;\t"
 
 
+Cell = str | int | float | bool | time | date | datetime | timedelta
+"""What calamine makes of a cell."""
+
+
 def read_csv(content: bytes, file: str) -> RawTable:
     """Read CSV: UTF-8 with or without mark, UTF-16 with mark, GB18030; `,` `;` or tab.
 
@@ -142,7 +146,7 @@ def _check_package(content: bytes, file: str) -> None:
         raise ArchiveError(f"{file}: a ZIP archive, but not an XLSX file")
 
 
-def cell_text(value: str | float | bool | time | date | datetime | timedelta) -> str:
+def cell_text(value: Cell) -> str:
     """A cell of a sheet as the text that stands for it."""
     if isinstance(value, str):
         return value.strip()

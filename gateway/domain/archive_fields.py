@@ -99,6 +99,8 @@ ALIASES: dict[Kind, dict[str, str]] = {
         "name": "网格名称 名称 gridname",
         "village_code": "村编码 社区编码 村社区编码 所属村社区 所属村 所属社区 村 社区 "
         "parentvillagecode village",
+        "township_code": "乡镇编码 街道编码 乡镇 街道",
+        "synthetic": "",
         "geometry": "图形 边界",
     },
     Kind.WINDOWS: {
@@ -116,7 +118,7 @@ ALIASES: dict[Kind, dict[str, str]] = {
 SIGNATURES: dict[Kind, tuple[frozenset[str], ...]] = {
     Kind.CAMERAS: (frozenset({"device_id", "ip_address"}), frozenset({"ip_address", "name"})),
     Kind.WINDOWS: (frozenset({"target", "starts_at"}), frozenset({"target", "daily_from"})),
-    Kind.GRIDS: (frozenset({"grid_id", "geometry"}),),
+    Kind.GRIDS: (frozenset({"grid_id", "village_code", "geometry"}),),
     Kind.NODES: (frozenset({"id", "kind", "parent_id"}),),
     Kind.DIVISIONS: (frozenset({"code", "name", "parent"}),),
 }

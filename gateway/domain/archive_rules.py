@@ -144,6 +144,9 @@ CATALOGUE: dict[str, Rule] = {
     "unknown_column": Rule(
         N, "the column is kept under its own name", "未识别的列，按原名保留", keeps=True
     ),
+    "ignored_column": Rule(
+        N, "files of this kind have no such column; it is not kept", "此类文件无此列，已忽略"
+    ),
     "repeated_column": Rule(
         N, "another column has this meaning; kept under its own name", "含义重复的列，按原名保留",
         keeps=True,

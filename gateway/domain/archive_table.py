@@ -56,11 +56,15 @@ def read_table(
     rows: Sequence[tuple[int, Mapping[str, str]]],
 ) -> Table:
     """Recognize the columns, clean the cells, take logins out, note what was odd."""
+    if not all(column.isprintable() for column in columns):
+        printable = {column: _CONTROL.sub(" ", column).strip() for column in columns}
+        columns = list(printable.values())
+        rows = [(n, {printable.get(c, c): text for c, text in raw.items()}) for n, raw in rows]
     header = read_header(kind, columns)
     findings = Findings(file)
     for column in header.unknown:
-        repeated = column in header.repeated
-        findings.add("repeated_column" if repeated else "unknown_column", column=column)
+        rule = "repeated_column" if column in header.repeated else "unknown_column"
+        findings.add(rule if kind is Kind.CAMERAS else "ignored_column", column=column)
     for column in header.secret:
         findings.add("secret_column", column=column)
     keys: dict[str, str | None] = {c: c for c in header.unknown}

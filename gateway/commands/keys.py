@@ -1,0 +1,92 @@
+"""`sightline keys`: the keys that seal credentials at rest."""
+
+import asyncio
+import fcntl
+import getpass
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import typer
+
+from gateway.app import open_store
+from gateway.commands.import_ import keys_file
+from gateway.commands.options import ConfigOption, JsonOption, print_json, run_async, settings_from
+from gateway.errors import UsageError
+from gateway.ports import AuditEntry, Role, Store
+from gateway.vault import Vault
+
+keys = typer.Typer(help="The keys that seal credentials at rest.", no_args_is_help=True)
+
+
+async def rotate_keys(store: Store, path: Path) -> tuple[Vault, int]:
+    """Seal everything under a fresh key; the vault, and how many credential sets it seals.
+
+    The order is safe against a crash at any moment: the fresh key is on disk before anything is
+    sealed with it, everything is sealed anew in one transaction, and the old keys go last. A
+    rotation that was cut short is simply repeated.
+    """
+    with _alone(path):
+        vault = await asyncio.to_thread(lambda: Vault.open(path).rotate())
+        sealed = vault.reseal(await store.load_credentials())
+        if sealed:
+            await store.save_credentials(sealed)
+        vault = await asyncio.to_thread(vault.drop_old)
+    return vault, len(sealed)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Only one rotation at a time: two would drop each other's keys."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"{path}: another rotation is running") from None
+        yield
+    finally:
+        os.close(handle)
+
+
+@keys.command("list")
+def list_keys(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """List the ids of the keys, newest first. Ids say nothing about the keys."""
+    path = keys_file(settings_from(config))
+    ids = Vault.open(path).key_ids
+    if as_json:
+        print_json({"file": str(path), "keys": ids})
+        return
+    for place, key_id in enumerate(ids):
+        typer.echo(f"{key_id}  {'seals and opens' if place == 0 else 'opens only'}")
+
+
+@keys.command("rotate")
+def rotate(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Make a fresh key, seal all credentials with it, then drop the old keys."""
+    vault, count = run_async(_rotate(config))
+    if as_json:
+        print_json({"keys": vault.key_ids, "credential_sets": count})
+    else:
+        typer.echo(f"{count} credential sets are sealed with key {vault.key_ids[0]} now")
+
+
+async def _rotate(config: Path | None) -> tuple[Vault, int]:
+    settings = settings_from(config)
+    async with open_store(settings) as store:
+        vault, count = await rotate_keys(store, keys_file(settings))
+        await store.append_audit(
+            AuditEntry(
+                at=datetime.now(UTC),
+                actor=f"cli:{getpass.getuser()}",
+                role=Role.ADMIN,
+                action="keys rotate",
+                target=vault.key_ids[0],
+                result="done",
+                detail=f"{count} credential sets",
+            )
+        )
+    return vault, count
