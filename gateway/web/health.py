@@ -179,7 +179,8 @@ async def probe(request: web.Request) -> web.Response:
             + "\n"
             + text
         )
-    return plain(await send(request, text.encode(), content_type="text/plain"))
+    headers = {"Cache-Control": "no-store"}
+    return plain(await send(request, text.encode(), content_type="text/plain", headers=headers))
 
 
 def probe_text(answers: Sequence[Answer]) -> str:

@@ -135,8 +135,8 @@ async def read_body(request: web.Request, fields: tuple[str, ...]) -> dict[str, 
         value = body.get(name)
         if not isinstance(value, str):
             errors.append({"name": name, "reason": "must be a text"})
-        elif not (0 < len(value) <= TEXT_MAX and value.strip() and is_plain(value)):
-            reason = f"must be 1 to {TEXT_MAX} characters, not blank, without control characters"
+        elif not (len(value) <= TEXT_MAX and is_plain(value)):
+            reason = f"must be 1 to {TEXT_MAX} characters, the first visible, none of control"
             errors.append({"name": name, "reason": reason})
     if errors:
         raise Problem(problems.BAD_BODY, errors=errors)

@@ -20,7 +20,7 @@ from gateway.web.auth import CONTEXT
 from gateway.web.cameras import local_day
 from gateway.web.context import WebContext
 from gateway.web.params import LIMIT_MAX, Params
-from gateway.web.reply import AS_OF_HEADER, encode, entity_tag, iso, send
+from gateway.web.reply import AS_OF_HEADER, encode, entity_tag, iso, send, send_json
 from gateway.web.shapes import UNASSIGNED, Json, division_name, grid_name, is_takeover, row
 from gateway.web.wall import Wall
 
@@ -269,7 +269,15 @@ def to_csv(made: report.Report, now_at: datetime) -> str:
     return out.getvalue()
 
 
+async def get_stats(request: web.Request) -> web.Response:
+    """GET /api/v1/stats: what the service measures of itself."""
+    Params(request, ()).check()
+    context = request.app[CONTEXT]
+    return await send_json(request, context.stats(), context.projection.as_of)
+
+
 ROUTES = (
+    Route("GET", "/api/v1/stats", get_stats, Access.READ),
     Route("GET", "/api/v1/summary", get_summary, Access.READ),
     Route("GET", "/api/v1/wall", get_wall, Access.READ),
     Route("GET", "/api/v1/online-rate.csv", get_online_rate, Access.READ),

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -42,9 +43,13 @@ def parse_time(text: str) -> datetime:
     return in_utc
 
 
+_PLAIN = re.compile(r"[^\x00-\x20\x7f-\xa0][^\x00-\x08\x0b-\x1f\x7f-\x9f]*", re.DOTALL)
+"""The same pattern stands in the OpenAPI document (schema `Text`)."""
+
+
 def is_plain(text: str) -> bool:
-    """No control characters and no lone surrogates: fit for a store and for a terminal."""
-    return all(c.isprintable() or c in "\n\t" for c in text)
+    """Begins with a visible character, holds no control characters: fit for store and terminal."""
+    return _PLAIN.fullmatch(text) is not None
 
 
 class Params:
@@ -84,8 +89,8 @@ class Params:
     def text(self, name: str) -> str | None:
         """A short text."""
         value = self.given.get(name)
-        if value is not None and not (0 < len(value) <= TEXT_MAX and is_plain(value)):
-            self.wrong(name, f"must be 1 to {TEXT_MAX} printable characters")
+        if value is not None and not (len(value) <= TEXT_MAX and is_plain(value)):
+            self.wrong(name, f"must be 1 to {TEXT_MAX} characters, the first one visible")
             return None
         return value
 

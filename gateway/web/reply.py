@@ -14,6 +14,7 @@ GZIP_FROM = 1024
 """Smaller bodies fit one packet anyway."""
 GZIP_INLINE_MAX = 32 * 1024
 """Up to here level 1 costs well under a millisecond; above it runs in a thread."""
+READS = frozenset({"GET", "HEAD"})
 AS_OF_HEADER = "Sightline-As-Of"
 
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
@@ -82,10 +83,10 @@ async def send(
     """
     sent = {
         hdrs.VARY: "Accept-Encoding, Authorization, Cookie",
-        hdrs.CACHE_CONTROL: "private, no-cache",
+        hdrs.CACHE_CONTROL: "private, no-cache" if request.method in READS else "no-store",
         **(headers or {}),
     }
-    if request.method in {"GET", "HEAD"} and status == 200:  # noqa: PLR2004 - HTTP's OK
+    if request.method in READS and status == 200:  # noqa: PLR2004 - HTTP's OK
         tag = tag or entity_tag(body)
         sent[hdrs.ETAG] = f'W/"{tag}"'
         if not_modified(request, tag):

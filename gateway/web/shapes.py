@@ -89,7 +89,7 @@ def camera_detail(view: ChannelView, inventory: Inventory) -> Json:
     archive = view.camera.archive
     item["contact"] = view.camera.contact
     item["archive"] = {k: v for k, v in archive.items() if not _SECRET_FIELD.search(k)}
-    item["faults"] = [row(fault) for fault in view.faults.values()]
+    item["open_faults"] = [row(fault) for fault in view.faults.values()]
     item["path"] = [row(node) for node in inventory.path(view.device)]
     device = view.device
     item["device_detail"] = {
