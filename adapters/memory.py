@@ -45,9 +45,10 @@ class MemoryStore:
 
     Args:
         dsn: `memory:`; what follows is ignored.
+        command_timeout_s: as every store takes it; nothing here can be late.
     """
 
-    def __init__(self, dsn: str = "memory:") -> None:
+    def __init__(self, dsn: str = "memory:", *, command_timeout_s: float = 5.0) -> None:  # noqa: ARG002
         self.dsn = dsn
         self._is_open = False
         self._imports: dict[str, ImportRecord] = {}

@@ -68,7 +68,6 @@ class EmbeddedPostgres:
     """A private PostgreSQL for one state directory.
 
     Attributes:
-        trouble: what a person must know, while the server keeps crashing; else None.
         restarts: how often it was started again since `start`.
     """
 
@@ -83,7 +82,6 @@ class EmbeddedPostgres:
         self._process: asyncio.subprocess.Process | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._crashes: deque[float] = deque(maxlen=_CRASHES)
-        self.trouble: str | None = None
         self.restarts = 0
 
     @property
@@ -98,6 +96,16 @@ class EmbeddedPostgres:
         """The postmaster's process id, while this process owns the server and it runs."""
         running = self._process is not None and self._process.returncode is None
         return self._process.pid if self._process is not None and running else None
+
+    @property
+    def trouble(self) -> str | None:
+        """What a person must know, while the server keeps crashing; else None."""
+        if self._recent_crashes() < _CRASHES:
+            return None
+        return (
+            f"the embedded PostgreSQL ended {_CRASHES} times within {_CRASH_WINDOW_S:.0f} s; "
+            "its last words stand in the log"
+        )
 
     @property
     def dsn(self) -> str:
@@ -238,14 +246,8 @@ class EmbeddedPostgres:
     def _note_crash(self, how: str) -> None:
         self._crashes.append(time.monotonic())
         log.error("postgres_ended", how=how, crashes=self._recent_crashes())
-        if self._recent_crashes() >= _CRASHES:
-            self.trouble = (
-                f"the embedded PostgreSQL ended {_CRASHES} times within {_CRASH_WINDOW_S:.0f} s; "
-                "its last words stand in the log"
-            )
+        if self.trouble:
             log.critical("postgres_keeps_ending", reason=self.trouble)
-        else:
-            self.trouble = None
 
     def _recent_crashes(self) -> int:
         since = time.monotonic() - _CRASH_WINDOW_S

@@ -283,11 +283,12 @@ WHERE ($1::timestamptz IS NULL OR i.ended_at IS NULL OR i.ended_at > $1)
   AND ($4::text IS NULL OR i.root = $4
        OR EXISTS (SELECT FROM sightline.outages AS o WHERE o.incident = i.id AND o.channel = $4))
   AND ($5::text IS NULL
-       OR i.root IN (SELECT id FROM sightline.cameras WHERE township = $5 AND valid_to IS NULL)
+       OR i.root = ANY (ARRAY(
+           SELECT id FROM sightline.cameras WHERE township = $5 AND valid_to IS NULL))
        OR EXISTS (
            SELECT FROM sightline.outages AS o
-           JOIN sightline.cameras AS c ON c.id = o.channel AND c.valid_to IS NULL
-           WHERE o.incident = i.id AND c.township = $5))
+           WHERE o.incident = i.id AND o.channel = ANY (ARRAY(
+               SELECT id FROM sightline.cameras WHERE township = $5 AND valid_to IS NULL))))
   AND ($6::text IS NULL OR i.cause = $6)
   AND ($7::text IS NULL OR i.id = $7 OR i.merged_into = $7 OR i.split_from = $7)
   AND ($8::boolean OR i.merged_into IS NULL)

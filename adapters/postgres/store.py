@@ -32,7 +32,8 @@ class PostgresStore:
 
     `postgresql://...` connects to a server; `embedded:<state directory>` starts and supervises an
     own one with `open` or `migrate`, and stops it last with `close`. Both may be called in either
-    order; `open` refuses a schema that is not current.
+    order. `open` refuses a schema newer than this release; on an older one every other call says
+    that `sightline migrate` is needed.
 
     Every method raises `StoreUnavailable` within `command_timeout_s` (an import, a migration or a
     restart within 60 s) when the server does not answer, `Conflict` when a unique rule of the
@@ -53,7 +54,7 @@ class PostgresStore:
         """Connect, starting the embedded server where there is one.
 
         Raises:
-            UsageError: the DSN is wrong, or the schema is not current.
+            UsageError: the DSN is wrong, or the schema is newer than this release.
         """
         await self._connect()
         try:
