@@ -1,0 +1,469 @@
+"""`sightline demo`: the whole main job on one machine, and the proof that the ledger tells the truth.
+
+Everything runs as a person would run it, through the command line: the district as a process of its
+own, `sightline import`, `sightline token create`, `sightline run`. The comparison reads the public API
+and the district's truth log, nothing else.
+"""
+
+import asyncio
+import json
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import aiohttp
+import typer
+from rich.console import Console
+
+from adapters.virtual.compare import Comparison, Rules, WatchedSpan, compare
+from adapters.virtual.ledger_api import load_rows
+from adapters.virtual.listeners import free_port
+from adapters.virtual.truth import read_truth
+from gateway.domain.camera import ChannelId
+from gateway.errors import Unavailable, UsageError
+
+SIGHTLINE = (sys.executable, "-m", "gateway")
+START_LIMIT_S = 120.0
+STOP_LIMIT_S = 20.0
+OPEN_END_S = 600.0
+"""Length of one script when the demo runs until Ctrl-C; then the next one begins."""
+FULL = 12_328
+UNTOUCHED_OF_FULL = 11_000
+DEMO_PORT = 8080
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the command line asked for."""
+
+    seed: int
+    cameras: int
+    length_s: float | None
+    cadence_s: float
+    port: int
+    state_dir: Path
+    as_json: bool
+
+
+class Narrator:
+    """Tells what happens: on standard error with --json, so that standard output stays one object."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.console = Console(stderr=as_json, highlight=False)
+
+    def say(self, text: str) -> None:
+        """One line with the local time."""
+        self.console.print(f"[dim]{datetime.now(UTC).astimezone():%H:%M:%S}[/]  {text}")
+
+
+def parse_seconds(text: str) -> float:
+    """`180s`, `3m` or `180` as seconds.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    factor = {"s": 1, "m": 60, "h": 3600}.get(text[-1:], 0)
+    try:
+        seconds = float(text[:-1]) * factor if factor else float(text)
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise UsageError(f"--for {text}: give a time such as 180s or 3m")
+    return seconds
+
+
+def demo(
+    for_: Annotated[
+        str, typer.Option("--for", help="End by itself, e.g. 180s from the end of the first round.")
+    ] = "",
+    seed: Annotated[
+        int, typer.Option(help="The same seed gives the same district and script.")
+    ] = 1,
+    cameras: Annotated[int, typer.Option(min=50, max=FULL, help="Channels.")] = FULL,
+    cadence: Annotated[float, typer.Option(min=1, help="Routine interval, seconds.")] = 30.0,
+    port: Annotated[
+        int, typer.Option(help="Of the console and API; 0 = any free one.")
+    ] = DEMO_PORT,
+    state_dir: Annotated[
+        Path | None, typer.Option(help="Keep everything here; default: a folder that is removed.")
+    ] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object at the end.")] = False,
+) -> None:
+    """Watch the virtual district: store, 12,328 cameras, a script of troubles, the gateway.
+
+    Without --for it runs until Ctrl-C. With it, the ledger is compared with the truth at the end, and the
+    exit code is 1 where they differ.
+    """
+    length_s = parse_seconds(for_) if for_ else None
+    folder = state_dir or Path(tempfile.mkdtemp(prefix="sightline-demo-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    wish = Wish(seed, cameras, length_s, cadence, port, folder.resolve(), as_json)
+    tell = Narrator(as_json=as_json)
+    try:
+        result = asyncio.run(Demo(wish, tell).run())
+    except KeyboardInterrupt:
+        result = None
+    finally:
+        if state_dir is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    if result is None:
+        return
+    if as_json:
+        typer.echo(json.dumps(result, ensure_ascii=False))
+    if not result["ok"]:
+        raise typer.Exit(1)
+
+
+class Demo:
+    """One demo: starts the processes, narrates, compares, stops what it started."""
+
+    def __init__(self, wish: Wish, tell: Narrator) -> None:
+        self.wish = wish
+        self.say = tell.say
+        self.scale = wish.cadence_s / 30.0
+        self.truth = wish.state_dir / "truth.jsonl"
+        self.config = wish.state_dir / "sightline.toml"
+        self.port = wish.port
+        self.token = ""
+        self.district: asyncio.subprocess.Process | None = None
+        self.gateway: asyncio.subprocess.Process | None = None
+        self.events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._reading: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """Of the gateway."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def run(self) -> dict[str, Any] | None:
+        """The whole demo; the result, or None when it was to run until Ctrl-C."""
+        try:
+            ready = await self._start_district()
+            self._write_config(ready)
+            await self._import(ready)
+            await self._start_gateway()
+            await self._first_round()
+            if self.wish.length_s is None:
+                await self._until_interrupted()
+                return None
+            return await self._measured(self.wish.length_s)
+        finally:
+            await self._stop()
+
+    # --- starting
+
+    async def _start_district(self) -> dict[str, Any]:
+        self.say(f"building the virtual district, seed {self.wish.seed} 正在生成虚拟辖区 …")
+        archive = self.wish.state_dir / "archive"
+        self.district = await asyncio.create_subprocess_exec(
+            *SIGHTLINE, "virtual", "--control",
+            "--seed", str(self.wish.seed), "--cameras", str(self.wish.cameras),
+            "--cadence", str(self.wish.cadence_s),
+            "--archive", str(archive), "--truth", str(self.truth),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )  # fmt: skip
+        self._reading = asyncio.create_task(self._read_events())
+        ready = await self._event("ready", START_LIMIT_S)
+        mix = ready["mix"]
+        self.say(
+            f"[bold]{ready['channels']:,}[/] channels on {ready['devices']:,} devices answer on "
+            f"loopback 虚拟设备已就绪（{mix.get('nvrs', '')} 台 NVR）"
+        )
+        return ready
+
+    async def _read_events(self) -> None:
+        if self.district is None or self.district.stdout is None:
+            return
+        while line := await self.district.stdout.readline():
+            with suppress(ValueError):
+                await self.events.put(json.loads(line))
+        await self.events.put({"event": "ended"})
+
+    async def _event(self, kind: str, limit_s: float) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(limit_s):
+                while True:
+                    event = await self.events.get()
+                    if event["event"] == kind:
+                        return event
+                    self._narrate(event)
+                    if event["event"] == "ended":
+                        raise Unavailable("the district ended by itself")
+        except TimeoutError as error:
+            raise Unavailable(f"the district said no {kind!r} within {limit_s:.0f} s") from error
+
+    def _narrate(self, event: dict[str, Any]) -> None:
+        if event["event"] == "trouble":
+            self.say(f"[yellow]{event['en']}[/]  {event['zh']}")
+        elif event["event"] == "error":
+            self.say(f"[red]district: {event['message']}[/]")
+
+    def _write_config(self, ready: dict[str, Any]) -> None:
+        if not self.port or not _is_free(self.port):
+            self.port = free_port()
+        flapping = ready["flapping"]
+        sections = {
+            "store": {"state_dir": str(self.wish.state_dir / "state")},
+            "network": {"virtual": True, "canaries": ready["canaries"]},
+            "poll": {"cadence_s": self.wish.cadence_s, **self._poll()},
+            "judge": {**flapping, **self._judge(), "rollup_every_s": 60.0 * self.scale},
+            "web": {"port": self.port, "device_metrics": True},
+            "log": {"level": "info", "format": "json"},
+        }
+        lines: list[str] = []
+        for section, values in sections.items():
+            lines.append(f"[{section}]")
+            lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+        self.config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def _poll(self) -> dict[str, float]:
+        """Timers that shrink with the cadence; the limits of a check stay, but fit into it."""
+        if self.scale == 1:
+            return {}
+        check_s = min(3.0, 0.8 * self.wish.cadence_s)
+        return {
+            "recheck_s": 5.0 * self.scale,
+            "check_s": check_s,
+            "connect_s": min(2.0, 0.7 * check_s),
+        }
+
+    def _judge(self) -> dict[str, float]:
+        if self.scale == 1:
+            return {}
+        return {
+            "confirm_span_s": 10.0 * self.scale,
+            "blind_after_s": 15.0 * self.scale,
+            "node_window_s": 10.0 * self.scale,
+        }
+
+    async def _import(self, ready: dict[str, Any]) -> None:
+        archive = ready["archive"]
+        files = [archive[name] for name in ("divisions", "nodes", "grids", "cameras", "windows")]
+        begun = asyncio.get_running_loop().time()
+        credentials = ("--credentials", archive["credentials"])
+        text = await self._sightline("import", *files, *credentials, "--yes", "--json")
+        took = asyncio.get_running_loop().time() - begun
+        counts = json.loads(text).get("counts", {})
+        self.say(f"archive imported in {took:.1f} s 一机一档已导入：{counts}")
+        made = await self._sightline("token", "create", "demo", "--role", "admin", "--json")
+        self.token = str(json.loads(made)["token"])
+
+    async def _sightline(self, *arguments: str) -> str:
+        process = await asyncio.create_subprocess_exec(
+            *SIGHTLINE, *arguments, "--config", str(self.config),
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        stdout, stderr = await process.communicate()
+        if process.returncode:
+            verb = " ".join(arguments[:2])
+            told = (stderr + stdout).decode(errors="replace")[-2000:]
+            raise Unavailable(f"sightline {verb} ended with {process.returncode}: {told}")
+        return stdout.decode()
+
+    async def _start_gateway(self) -> None:
+        log = (self.wish.state_dir / "gateway.log").open("ab")
+        self.gateway = await asyncio.create_subprocess_exec(
+            *SIGHTLINE, "run", "--config", str(self.config),
+            stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+        log.close()
+        self.say(
+            f"the gateway is starting 网关启动中；console: [bold]{self.url}/#token={self.token}[/]"
+        )
+
+    async def _first_round(self) -> None:
+        limit = START_LIMIT_S + 3 * self.wish.cadence_s
+        shown = ""
+        try:
+            async with asyncio.timeout(limit):
+                while True:
+                    await asyncio.sleep(0.25)
+                    self._check_alive()
+                    reasons = await self._reasons()
+                    if reasons is not None and not reasons:
+                        break
+                    text = "; ".join(reasons or ["not listening yet"])
+                    if text.partition(":")[0] != shown:
+                        shown = text.partition(":")[0]
+                        self.say(f"[dim]{text}[/]")
+        except TimeoutError as error:
+            raise Unavailable(f"no first full round within {limit:.0f} s: {shown}") from error
+        self.say("every device was asked once: the first full round is done 首轮巡检完成")
+
+    def _check_alive(self) -> None:
+        if self.gateway is not None and self.gateway.returncode is not None:
+            tail = (self.wish.state_dir / "gateway.log").read_text(errors="replace")[-2000:]
+            raise Unavailable(f"the gateway ended with {self.gateway.returncode}: {tail}")
+
+    async def _reasons(self) -> list[str] | None:
+        try:
+            async with aiohttp.ClientSession() as http, http.get(f"{self.url}/readyz") as response:
+                body = await response.json()
+        except (aiohttp.ClientError, ValueError):
+            return None
+        return [str(reason) for reason in body.get("reasons", [])]
+
+    # --- the show
+
+    async def _until_interrupted(self) -> None:
+        self.say(
+            f"open [bold]{self.url}/#token={self.token}[/] — Ctrl-C ends the demo 按 Ctrl-C 结束"
+        )
+        while True:
+            await self._order({"do": "start", "length_s": OPEN_END_S * self.scale})
+            await self._event("finished", 2 * OPEN_END_S)
+
+    async def _measured(self, length_s: float) -> dict[str, Any]:
+        await self._order({"do": "start", "length_s": length_s})
+        started = await self._event("started", 10.0)
+        self.say(f"the script begins 脚本开始：{started['kinds']}")
+        await self._event("finished", length_s + 30.0)
+        ended = datetime.now(UTC)
+        stats = await self._get("api/v1/stats")
+        channels = await self._channels()
+        rows = await load_rows(self.url, self.token)
+        await self._order({"do": "stats"})
+        district = await self._event("stats", 10.0)
+        memory = {
+            "gateway": stats["peak_rss_mb"],
+            "postgres": _postgres_mb(int(stats["pid"])),
+            "district": round(float(district.get("rss_mb", 0.0)), 1),
+        }
+        span = WatchedSpan(datetime.fromisoformat(started["at"]), ended, frozenset(channels))
+        untouched = UNTOUCHED_OF_FULL if self.wish.cameras == FULL else 0
+        rules = Rules.scaled(self.scale, cadence_s=self.wish.cadence_s, untouched=untouched)
+        verdict = compare(read_truth(self.truth), rows, span, rules)
+        return self._result(stats, memory, verdict, len(channels), district)
+
+    def _result(
+        self,
+        stats: dict[str, Any],
+        memory: dict[str, float],
+        verdict: Comparison,
+        cameras: int,
+        district: dict[str, Any],
+    ) -> dict[str, Any]:
+        totals = stats["totals"]
+        result = {
+            "ok": verdict.ok,
+            "seed": self.wish.seed,
+            "cameras": cameras,
+            "devices": stats["devices"],
+            **{
+                key: stats[key]
+                for key in (
+                    "checks", "lateness_seconds", "round_seconds", "cpu_ms_per_check",
+                    "cores_used", "loop_lag_ms",
+                )
+            },
+            "memory_mb": memory,
+            "detection_seconds": {"p50": verdict.detection_p50_s, "p99": verdict.detection_p99_s},
+            "outages": totals["outages"],
+            "faults": totals["faults"],
+            "incidents": totals["incidents"],
+            "truth": {
+                key: value
+                for key, value in asdict(verdict).items()
+                if key not in {"offences", "incidents", "ok"}
+            },
+            "truth_incidents": [asdict(finding) for finding in verdict.incidents],
+            "offences": [asdict(offence) for offence in verdict.offences[:20]],
+            "refused_logins_max": district.get("refused_logins_max"),
+        }  # fmt: skip
+        self.say(
+            f"[{'green' if verdict.ok else 'red'}]truth: {verdict.missed} missed, "
+            f"{verdict.invented} invented, worst bound error {verdict.worst_bound_error_s} s[/] "
+            f"与真值比对：漏报 {verdict.missed}，误报 {verdict.invented}"
+        )
+        for offence in verdict.offences[:20]:
+            self.say(f"  {offence.what}: {offence.kind} {offence.channel} {offence.reason}")
+        return result
+
+    async def _get(self, path: str) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {self.token}"}
+        async with (
+            aiohttp.ClientSession(headers=headers) as http,
+            http.get(f"{self.url}/{path}") as response,
+        ):
+            response.raise_for_status()
+            body: dict[str, Any] = await response.json()
+        return body
+
+    async def _channels(self) -> Sequence[ChannelId]:
+        wall = await self._get("api/v1/wall")
+        return [ChannelId(str(item[0])) for item in wall["channels"]]
+
+    async def _order(self, order: dict[str, Any]) -> None:
+        if self.district is None or self.district.stdin is None:
+            raise Unavailable("the district is not running")
+        self.district.stdin.write(json.dumps(order).encode() + b"\n")
+        await self.district.stdin.drain()
+
+    async def _stop(self) -> None:
+        """End what was started: the gateway first, so that it does not record the end."""
+        for process in (self.gateway, self.district):
+            if process is None or process.returncode is not None:
+                continue
+            with suppress(ProcessLookupError):
+                process.terminate()
+            try:
+                async with asyncio.timeout(STOP_LIMIT_S):
+                    await process.wait()
+            except TimeoutError:
+                with suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+        if self._reading is not None:
+            await asyncio.gather(self._reading, return_exceptions=True)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _postgres_mb(gateway_pid: int) -> float:
+    """Memory of the store's processes: proportional set sizes, so shared pages count once."""
+    total_kb = 0
+    for pid in _descendants(gateway_pid):
+        try:
+            command = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
+            if not command.startswith("postgres"):
+                continue
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines():
+                if line.startswith("Pss:"):
+                    total_kb += int(line.split()[1])
+        except OSError:
+            continue
+    return round(total_kb / 1024, 1)
+
+
+def _descendants(pid: int) -> list[int]:
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError, IndexError, ValueError):
+                stat = (entry / "stat").read_text(encoding="utf-8", errors="replace")
+                parents.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(
+                    int(entry.name)
+                )
+    found, queue = [], [pid]
+    while queue:
+        for child in parents.get(queue.pop(), []):
+            found.append(child)
+            queue.append(child)
+    return found
