@@ -1,7 +1,6 @@
 """The caller: session, identity; and for those who may: audit log and imports."""
 
 from collections import Counter
-from math import floor
 
 from aiohttp import web
 
@@ -22,9 +21,6 @@ from gateway.web.ledger import read_body
 from gateway.web.params import Params
 from gateway.web.reply import send_json, send_page
 from gateway.web.shapes import Json, row
-
-SESSION_S = 12 * 3600
-"""One shift; a token that ends sooner ends the session sooner."""
 
 
 def describe(token: Token) -> Json:
@@ -59,17 +55,14 @@ async def create_session(request: web.Request) -> web.Response:
     token = await find_token(request, body["token"])
     if token is None:
         raise challenge(problems.BAD_TOKEN)
-    context = request.app[CONTEXT]
-    now_at = context.clock.utc(context.clock.now())
     await append(request, token, "session.create", token.id, ACCEPTED)
-    left_s = SESSION_S
-    if token.expires_at is not None:
-        left_s = min(left_s, max(1, floor((token.expires_at - now_at).total_seconds())))
-    response = await send_json(request, describe(token), context.projection.as_of, status=201)
+    as_of = request.app[CONTEXT].projection.as_of
+    response = await send_json(request, describe(token), as_of, status=201)
+    # No Max-Age: it ends with the browser, or when the token does, which is checked on each call.
+    # A wall that runs for weeks is not signed out.
     response.set_cookie(
         COOKIE,
         body["token"],
-        max_age=left_s,
         path="/",
         httponly=True,
         samesite="Strict",

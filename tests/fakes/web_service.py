@@ -81,8 +81,9 @@ def district(count: int, townships: int = 3) -> Inventory:
     for t in range(townships):
         code = DivisionCode(f"6108021{t:02d}")
         divisions.append(Division(code, f"第{t}镇", DivisionCode("610802")))
-        for v in range(2):
-            divisions.append(Division(DivisionCode(f"{code}20{v}"), f"第{t}镇{v}村", code))
+        divisions += [
+            Division(DivisionCode(f"{code}20{v}"), f"第{t}镇{v}村", code) for v in range(2)
+        ]
         grids += [
             GridCell(GridId(f"{code}g{g}"), f"网格{g}", DivisionCode(f"{code}200"))
             for g in range(4)
