@@ -6,6 +6,8 @@ bytes or by a coroutine that writes to the connection as it likes.
 
 import asyncio
 import base64
+import calendar
+import contextlib
 import hashlib
 import re
 import ssl
@@ -15,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from fakes.raw_server import raw_server
 
 from gateway.domain.camera import Device, DeviceId, NodeId
 
@@ -141,14 +145,13 @@ class OnvifDevice:
     connections: int = 0
     nonces: dict[str, tuple[str, int]] = field(default_factory=dict)
     port: int = 0
-    _server: asyncio.Server | None = None
+    _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", self.port, ssl=self.tls
+        self.port = await self._stack.enter_async_context(
+            raw_server(self._serve, port=self.port, tls=self.tls)
         )
-        self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(
@@ -157,10 +160,7 @@ class OnvifDevice:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self._server is not None
-        self._server.close()
-        self.drop()
-        await asyncio.sleep(0)
+        await self._stack.aclose()
 
     def drop(self) -> None:
         """Reset every open connection."""
@@ -205,11 +205,8 @@ class OnvifDevice:
                 said = request.headers.get("connection", "") == "close"
                 if self.closes or said or writer.is_closing():
                     return
-        except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
-            pass
         finally:
             self._writers.discard(writer)
-            writer.close()
 
     def _answer(self, request: Request) -> Reply:
         operation = request.operation
@@ -254,7 +251,7 @@ class OnvifDevice:
         values = {name: match[1] if match else "" for name, match in part.items()}
         created = values["Created"]
         raw = base64.b64decode(values["Nonce"]) + created.encode() + self.password.encode()
-        digest = base64.b64encode(hashlib.sha1(raw).digest()).decode()
+        digest = base64.b64encode(hashlib.sha1(raw).digest()).decode()  # noqa: S324
         try:
             at = time.strptime(created, "%Y-%m-%dT%H:%M:%SZ")
         except ValueError:
@@ -272,12 +269,12 @@ class OnvifDevice:
         return f"WWW-Authenticate: {text}" + (", stale=true" if stale else "")
 
     def _digest_is_good(self, request: Request) -> tuple[bool, bool]:
-        found = dict(
-            (name, quoted or plain)
+        found = {
+            name: quoted or plain
             for name, quoted, plain in re.findall(
                 r'(\w+)=(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))', request.headers["authorization"]
             )
-        )
+        }
         name = "sha256" if found.get("algorithm") == "SHA-256" else "md5"
 
         def digest(text: str) -> str:
@@ -304,7 +301,7 @@ class OnvifDevice:
                 for token in ("main", "sub")
             )
             return f"<{prefix}:GetProfilesResponse>{profiles}</{prefix}:GetProfilesResponse>"
-        uri = f"rtsp://127.0.0.1:554/Streaming/Channels/101?transport=unicast"
+        uri = "rtsp://127.0.0.1:554/Streaming/Channels/101?transport=unicast"
         return {
             "GetDeviceInformation": (
                 "<tds:GetDeviceInformationResponse><tds:Manufacturer>HIKVISION</tds:Manufacturer>"
@@ -336,8 +333,6 @@ class OnvifDevice:
 
 
 def _epoch(at: time.struct_time) -> float:
-    import calendar
-
     return calendar.timegm(at)
 
 
