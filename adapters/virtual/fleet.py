@@ -15,7 +15,7 @@ from adapters.virtual.model import Quirk, Signing, VirtualDevice, VirtualDistric
 from adapters.virtual.names import division_rows, townships
 from adapters.virtual.network import Network, Slot, build_network
 from adapters.virtual.places import build_places
-from adapters.virtual.siting import FULL_SIZE, plan_units
+from adapters.virtual.siting import FULL_SIZE, LEAST, plan_units
 from adapters.virtual.streets import build_streets
 from adapters.virtual.traits import Trait, draw_killable, draw_links, draw_traits
 from gateway.domain.camera import (
@@ -67,6 +67,8 @@ def build_district(
     Raises:
         ValueError: `cameras` is out of range.
     """
+    if not LEAST <= cameras <= FULL_SIZE:
+        raise ValueError(f"a virtual district has {LEAST} to {FULL_SIZE} cameras, not {cameras}")
     ports = Ports(port, tls_port, killable_port, canary_port)
     divisions = tuple(row.division for row in division_rows())
     by_code = {township.code: township for township in townships(divisions)}
@@ -74,7 +76,7 @@ def build_district(
     streets = build_streets(seed, land)
     plan = plan_units(seed, land, streets, cameras)
     network = build_network(seed, land, by_code, plan)
-    traits = draw_traits(seed, len(network.slots))
+    traits = draw_traits(seed, network.slots, plan.cut)
     killable = draw_killable(seed, network.slots, traits, plan.cut)
     maker = _Maker(seed, land, by_code, network, ports)
     devices = tuple(

@@ -52,7 +52,8 @@ _STREET_SEATS_M: Mapping[str, Point] = {
     "610802010": (1100, -4300), "610802011": (-3500, 600), "610802012": (3200, -600),
 }  # fmt: skip
 _CITY_RADIUS_M = (4700.0, 6000.0)
-_POOL_PER_TOWN_CELL, _POOL_PER_CITY_CELL = 22, 14
+_POOL_PER_CELL, _LEAST_POOL_PER_CELL = 16, 8
+"""Random points a grid cell: on average, and in the most crowded township."""
 _VILLAGE_WEIGHT, _COMMUNITY_WEIGHT = 7.9, 11.5
 
 
@@ -103,20 +104,22 @@ def build_geography(seed: int, divisions: tuple[Division, ...]) -> Geography:
     counts = _cells_per_village(rng, divisions)
     land: dict[DivisionCode, VillageLand] = {}
     seats: dict[DivisionCode, Point] = {}
-    pools = _pools(rng, outline, city, divisions, counts)
+    areas = {True: city, False: shapely.difference(outline, city)}
+    pools = _pools(rng, areas, divisions, counts)
     members = defaultdict(list)
     for village in villages(divisions):
         members[village.code[:9]].append(village)
     for township in townships(divisions):
         seats[township.code] = _seat(township.code)
-        for one in _settle(rng, township, members[township.code], pools[township.code], counts):
+        pool, area = pools[township.code], areas[is_street(township.code)]
+        for one in _settle(rng, township, members[township.code], pool, counts, area):
             land[one.code] = one
             if one.seat:
                 seats[township.code] = one.hamlets[0]
     ordered = [land[village.code] for village in villages(divisions)]
     towns = [v for v in ordered if not v.urban]
     streets = [v for v in ordered if v.urban]
-    shapes = _cut(streets, city) | _cut(towns, shapely.difference(outline, city))
+    shapes = _cut(streets, areas[True]) | _cut(towns, areas[False])
     cells = [cell for village in ordered for cell in _number(village, shapes[village.code])]
     return Geography(land, seats, tuple(c for c, _ in cells), tuple(s for _, s in cells))
 
@@ -183,38 +186,41 @@ def _cells_per_village(rng: Random, divisions: tuple[Division, ...]) -> dict[Div
 
 def _pools(
     rng: Random,
-    outline: BaseGeometry,
-    city: BaseGeometry,
+    areas: Mapping[bool, BaseGeometry],
     divisions: tuple[Division, ...],
     counts: Mapping[DivisionCode, int],
 ) -> dict[DivisionCode, Points]:
-    """Random points of each township: those nearest to its seat, inside or outside the city."""
+    """Random points of each township: those nearest to its seat, in the city or outside."""
+    cells: dict[DivisionCode, int] = defaultdict(int)
+    for village, count in counts.items():
+        cells[DivisionCode(village[:9])] += count
     pools: dict[DivisionCode, Points] = {}
-    for urban, area, density in (
-        (True, city, _POOL_PER_CITY_CELL),
-        (False, outline, _POOL_PER_TOWN_CELL),
-    ):
+    for urban, area in areas.items():
         codes = [t.code for t in townships(divisions) if is_street(t.code) == urban]
-        wanted = sum(n for code, n in counts.items() if is_street(DivisionCode(code[:9])) == urban)
-        west, south, east, north = area.bounds
-        points = np.array(
-            [
-                (rng.uniform(west, east), rng.uniform(south, north))
-                for _ in range(wanted * density * 2)
-            ]
-        )
-        inside = shapely.contains_xy(area, points[:, 0], points[:, 1])
-        if not urban:
-            inside &= ~shapely.contains_xy(city, points[:, 0], points[:, 1])
-        points = points[inside]
-        owner = _nearest(points, np.array([_seat(code) for code in codes]))
-        pools.update({code: points[owner == index] for index, code in enumerate(codes)})
+        seats = np.array([_seat(code) for code in codes])
+        batch = 4 * _POOL_PER_CELL * sum(cells[code] for code in codes)
+        points = np.empty((0, 2))
+        pools |= dict.fromkeys(codes, points)
+        while any(len(pools[code]) < _LEAST_POOL_PER_CELL * cells[code] for code in codes):
+            points = np.concatenate([points, _scatter(rng, area, batch)])
+            owner = _nearest(points, seats)
+            pools |= {code: points[owner == index] for index, code in enumerate(codes)}
     return pools
+
+
+def _scatter(rng: Random, area: BaseGeometry, tries: int) -> Points:
+    """The random points of an area's bounding box that fall into the area."""
+    west, south, east, north = area.bounds
+    unit = np.array([rng.random() for _ in range(tries)]).reshape(-1, 2)
+    points: Points = unit * (east - west, north - south) + (west, south)
+    inside = shapely.contains_xy(area, points[:, 0], points[:, 1])
+    return points[inside]
 
 
 def _nearest(points: Points, centres: Points) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
     """The index of the nearest centre of each point."""
-    gaps = ((points[:, None, :] - centres[None, :, :]) ** 2).sum(axis=2)
+    gaps = (points[:, :1] - centres[:, 0]) ** 2
+    gaps += (points[:, 1:] - centres[:, 1]) ** 2
     return np.asarray(gaps.argmin(axis=1), dtype=np.int64)
 
 
@@ -230,28 +236,52 @@ def _spread(rng: Random, pool: Points, count: int, rounds: int = 4) -> Points:
     return centres
 
 
+def _inside(area: BaseGeometry, middles: Points, pool: Points) -> Points:
+    """Middles that fell outside the area (it is not convex) move to the nearest point inside."""
+    outside = ~shapely.contains_xy(area, middles[:, 0], middles[:, 1])
+    middles[outside] = pool[_nearest(middles[outside], pool)]
+    return middles
+
+
+def _divide(
+    rng: Random, pool: Points, rows: Sequence[Division], counts: Mapping[DivisionCode, int]
+) -> list[Points]:
+    """Part a pool of points among the villages of a township, in the order of `rows`.
+
+    Villages with more cells get the parts with more land, but the seat of a town (the first row)
+    gets the part nearest to where it lies. A division that gives a village fewer than two points a
+    cell is drawn again.
+    """
+    seat = np.array([_seat(rows[0].code[:9])])
+    while True:
+        centres = _spread(rng, pool, len(rows))
+        owner = _nearest(pool, centres)
+        parts = sorted((pool[owner == part] for part in range(len(rows))), key=len, reverse=True)
+        largest_first = sorted(rows, key=lambda row: -counts[row.code])
+        shares = {row.code: part for row, part in zip(largest_first, parts, strict=True)}
+        if not is_street(DivisionCode(rows[0].code[:9])):
+            middles = np.array([part.mean(axis=0) for part in parts])
+            near = largest_first[int(_nearest(seat, middles)[0])].code
+            shares[rows[0].code], shares[near] = shares[near], shares[rows[0].code]
+        if all(len(shares[row.code]) >= 2 * counts[row.code] for row in rows):
+            return [shares[row.code] for row in rows]
+
+
 def _settle(
     rng: Random,
     township: Division,
     members: Sequence[Division],
     pool: Points,
     counts: Mapping[DivisionCode, int],
+    area: BaseGeometry,
 ) -> list[VillageLand]:
     """Give each village of a township its hamlets, one a grid cell."""
     urban = is_street(township.code)
-    centres = _spread(rng, pool, len(members))
-    owner = _nearest(pool, centres)
-    # Villages with more cells get the parts with more land.
-    parts = sorted(range(len(members)), key=lambda i: -int((owner == i).sum()))
-    rows = sorted(members, key=lambda row: -counts[row.code])
     seat_row = next((r for r in members if stem(r.name) == stem(township.name)), members[0])
-    if not urban:
-        nearest = int(_nearest(np.array([_seat(township.code)]), centres)[0])
-        at = rows.index(seat_row)
-        rows[at], rows[parts.index(nearest)] = rows[parts.index(nearest)], rows[at]
+    rows = [seat_row, *(row for row in members if row is not seat_row)]
     found = []
-    for row, part in zip(rows, parts, strict=True):
-        hamlets = _spread(rng, pool[owner == part], counts[row.code])
+    for row, part in zip(rows, _divide(rng, pool, rows, counts), strict=True):
+        hamlets = _inside(area, _spread(rng, part, counts[row.code]), part)
         middle = hamlets.mean(axis=0)
         nearest_first = hamlets[((hamlets - middle) ** 2).sum(axis=1).argsort()]
         found.append(

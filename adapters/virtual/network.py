@@ -135,9 +135,9 @@ class _Branch:
                 self._switch(land, aggregation, serial, batch)
 
     def _split(self, devices: int) -> list[int]:
-        """Sizes of the access switches: 8 to 24 devices each."""
+        """Sizes of the access switches: 8 to 24 devices each, but never one switch alone."""
         if devices < _SMALL_TOWNSHIP:
-            count = max(1, devices // 8)
+            count = max(2, devices // 8)
             return share_out(devices, [1.0] * count)
         count = round(devices / _DEVICES_PER_SWITCH)
         return share_out(devices, [self._rng.uniform(0.8, 1.25) for _ in range(count)])

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from random import Random
 
@@ -50,15 +51,22 @@ def _exact(count: int, share: float) -> int:
     return max(1, round(count * share))
 
 
-def draw_traits(seed: int, count: int) -> tuple[Trait, ...]:
+def _single(slot: Slot) -> bool:
+    return len(slot.unit.views) == 1
+
+
+def draw_traits(seed: int, slots: Sequence[Slot], cut: DivisionCode) -> tuple[Trait, ...]:
     """One trait a device. Slow devices are otherwise plain, so that they answer in time."""
     rng = Random(f"{seed}:traits")
+    count = len(slots)
     everyone = range(count)
     closes = set(rng.sample(everyone, _exact(count, CLOSES)))
     signed = rng.sample(everyone, max(2, round(count * DIGEST)))
     signing = dict.fromkeys(signed[::2], Signing.DIGEST_MD5)
     signing |= dict.fromkeys(signed[1::2], Signing.DIGEST_SHA256)
-    tls = set(rng.sample(everyone, _exact(count, TLS)))
+    # One device with TLS is a plain camera outside the cut, so that it can be killed alone.
+    lone = rng.choice([i for i in everyone if _single(slots[i]) and slots[i].township != cut])
+    tls = {lone, *rng.sample([i for i in everyone if i != lone], _exact(count, TLS) - 1)}
     plain = [i for i in everyone if i not in signing and i not in tls]
     slow = {i: round(rng.uniform(*SLOW_S), 2) for i in rng.sample(plain, _exact(count, SLOW))}
     fits: dict[Quirk, Callable[[int], bool]] = {
@@ -93,7 +101,8 @@ def draw_killable(
     rng = Random(f"{seed}:killable")
     chosen = {i for i, slot in enumerate(slots) if slot.township == cut}
     others = [i for i, slot in enumerate(slots) if slot.township != cut]
-    switches = _whole_switches(rng, [slots[i] for i in others])
+    secured = {slots[i].node for i in others if traits[i].tls}
+    switches = _whole_switches(rng, [slots[i] for i in others], secured)
     chosen |= {i for i in others if slots[i].node in switches}
     single = [i for i in others if slots[i].node not in switches and len(slots[i].unit.views) == 1]
     rng.shuffle(single)
@@ -111,11 +120,18 @@ def draw_killable(
     return frozenset(chosen | taken)
 
 
-def _whole_switches(rng: Random, slots: Sequence[Slot]) -> frozenset[NodeId]:
-    """Some access switches of at least 8 devices, each in another township where possible."""
+def _whole_switches(
+    rng: Random, slots: Sequence[Slot], secured: AbstractSet[NodeId]
+) -> frozenset[NodeId]:
+    """Some access switches of at least 8 devices, each in another township where possible.
+
+    None that has TLS devices: those are kept for dying alone.
+    """
     size = Counter(slot.node for slot in slots)
     town = {slot.node: slot.township for slot in slots}
-    large = [node for node in sorted(size) if size[node] >= min(8, max(size.values()))]
+    plain = [node for node in sorted(size) if node not in secured]
+    enough = min(8, max(size[node] for node in plain))
+    large = [node for node in plain if size[node] >= enough]
     rng.shuffle(large)
     seen: Counter[DivisionCode] = Counter()
     ranked = []
