@@ -74,7 +74,7 @@ def camera_item(view: ChannelView, inventory: Inventory) -> Json:
     item["takeover"] = is_takeover(view)
     item["suspect"] = view.suspect
     item["outage"] = None if view.outage is None else row(view.outage)
-    item["faults"] = list(view.faults)
+    item["fault_causes"] = list(view.faults)
     return item
 
 
@@ -89,7 +89,7 @@ def camera_detail(view: ChannelView, inventory: Inventory) -> Json:
     archive = view.camera.archive
     item["contact"] = view.camera.contact
     item["archive"] = {k: v for k, v in archive.items() if not _SECRET_FIELD.search(k)}
-    item["open_faults"] = [row(fault) for fault in view.faults.values()]
+    item["faults"] = [row(fault) for fault in view.faults.values()]
     item["path"] = [row(node) for node in inventory.path(view.device)]
     device = view.device
     item["device_detail"] = {
