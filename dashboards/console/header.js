@@ -1,0 +1,70 @@
+// The line on top: totals, how fresh they are, and banners for what makes them untrue.
+import { api } from "./api.js";
+import { Elapsed, Mark, useTopics } from "./bits.js";
+import { html } from "./html.js";
+import { STATES } from "./marks.js";
+import { clock, duration, moment, number, t, word } from "./words.js";
+
+/** @typedef {import("./store.js").Store} Store */
+
+/** @param {{ store: Store, onHelp: () => void }} props */
+export function Header({ store, onHelp }) {
+  useTopics(store, "phase", "wall", "states", "stream", "route");
+  const { total, route } = store;
+  const inUse = STATES.reduce((sum, state, i) => sum + (state === "decommissioned" ? 0 : total[i]), 0);
+  const light = route.theme ? route.theme === "light" : matchMedia("(prefers-color-scheme: light)").matches;
+  return html`<header class="header">
+    <div class="brand"><svg class="logo" viewBox="0 0 24 24" aria-hidden="true"><path d="M3 3h8v8H3zM13 3h8v8h-8zM3 13h8v8H3z" /><path class="logo-hot" d="M13 13h8v8h-8z" /></svg>
+      <div><div class="brand-name">Sightline</div><h1>${t("app.title")}</h1></div></div>
+    <dl class=${`totals ${store.stale ? "old" : ""}`}>
+      <div class="total total-all"><dt>${t("header.in_use")}</dt><dd class="number">${number(inUse)}</dd></div>
+      ${STATES.map((state, i) => html`<div key=${state} class=${`total state-${state} ${total[i] ? "" : "zero"}`} data-total=${state}>
+        <dt><${Mark} state=${state} />${word("state", state)}</dt><dd class="number">${number(total[i])}</dd></div>`)}
+    </dl>
+    <div class="header-end">
+      <${AsOf} store=${store} />
+      <button class="button quiet" onClick=${() => store.go({ lang: route.lang === "en" ? "zh-CN" : "en" })}>${t("header.language")}</button>
+      <button class="button quiet square" aria-label=${t(light ? "header.theme_dark" : "header.theme_light")}
+          title=${t(light ? "header.theme_dark" : "header.theme_light")} onClick=${() => store.go({ theme: light ? "dark" : "light" })}>
+        <svg class="icon" viewBox="0 0 16 16" aria-hidden="true"><path d="M13 9.6A5.6 5.6 0 1 1 6.4 3a4.4 4.4 0 0 0 6.6 6.6z" /></svg></button>
+      <button class="button quiet square" aria-label=${t("header.help")} title=${`${t("header.help")} (?)`} onClick=${onHelp}>?</button>
+      ${store.me && html`<button class="button quiet who" title=${`${store.me.name} · ${t("header.leave")}`} onClick=${() => leave(store)}>${t("header.leave")}</button>`}
+    </div>
+  </header>`;
+}
+
+/** Signs out. @param {Store} store */
+async function leave(store) {
+  await api.leave().catch(() => {});
+  store.setPhase("locked");
+}
+
+/** @param {{ store: Store }} props */
+function AsOf({ store }) {
+  return html`<div class=${`as-of ${store.stale ? "old" : ""}`} title=${t("header.zone")}>
+    <span class=${`pulse ${store.live && !store.stale ? "live" : ""}`} aria-hidden="true" />
+    <span class="as-of-label">${t("header.as_of")} <b class="number" id="as-of">${store.asOf ? clock(store.asOf) : "—"}</b></span>
+    <span class="as-of-zone">${t("header.zone")} · ${t(store.live && !store.stale ? "header.live" : "header.silent")}</span>
+  </div>`;
+}
+
+/** @param {{ store: Store }} props */
+export function Banners({ store }) {
+  useTopics(store, "stream", "route");
+  const { gap, stale } = store;
+  return html`<div class="banners" aria-live="assertive">
+    ${stale && html`<${Silence} store=${store} />`}
+    ${gap && html`<div class="banner banner-gap" id="gap-banner">
+      ${t(`banner.${gap.reason}`, { at: moment(gap.started_at, store.now_ms()) })}
+      <span class="banner-time"><${Elapsed} store=${store} from=${gap.started_at} /></span></div>`}
+    ${!stale && !gap && store.firstRound && html`<div class="banner banner-note">${t("banner.first_round")}</div>`}
+  </div>`;
+}
+
+/** @param {{ store: Store }} props */
+function Silence({ store }) {
+  useTopics(store, "tick");
+  const at = store.asOf ? clock(store.asOf) : "—";
+  const silent_s = Math.floor((performance.now() - store.heard_ms) / 1000);
+  return html`<div class="banner banner-stale" id="stale-banner">${t("banner.stale", { duration: duration(silent_s), at })}</div>`;
+}

@@ -1,0 +1,102 @@
+// The console: puts the parts on the page and ties keys and address bar to the store.
+import { AcknowledgeForm } from "./acknowledge.js";
+import { whenLocked } from "./api.js";
+import { useTopics } from "./bits.js";
+import { CameraPanel } from "./camera.js";
+import { Banners, Header } from "./header.js";
+import { Help } from "./help.js";
+import { html, render, useEffect, useState } from "./html.js";
+import { IncidentsView, sorted, toggle } from "./incidents.js";
+import { onKeys } from "./keys.js";
+import { readRoute, takeToken } from "./route.js";
+import { SessionForm, signIn } from "./session.js";
+import { Store } from "./store.js";
+import { follow } from "./stream.js";
+import { WallView } from "./wall.js";
+import { t, useLanguage } from "./words.js";
+
+/** @typedef {import("./shapes.js").Incident} Incident */
+
+const store = new Store();
+
+/** @param {Store} store */
+function applyPreferences({ route }) {
+  useLanguage(route.lang);
+  document.title = `Sightline ${t("app.title")}`;
+  if (route.theme) document.documentElement.dataset.theme = route.theme;
+  else delete document.documentElement.dataset.theme;
+}
+
+/** @param {{ failure: string }} props what went wrong with the token in the address */
+function App({ failure }) {
+  useTopics(store, "phase", "route");
+  if (store.phase === "locked") {
+    return html`<${SessionForm} failure=${failure} onSigned=${() => store.setPhase("loading")} />`;
+  }
+  return html`<${Signed} />`;
+}
+
+/** Everything behind the sign-in; its life is the life of the stream. */
+function Signed() {
+  useTopics(store, "phase", "route");
+  const [current, setCurrent] = useState(store.route.incident);
+  const [acknowledging, setAcknowledging] = useState(/** @type {Incident | null} */ (null));
+  const [help, setHelp] = useState(false);
+  useEffect(() => follow(store), []);
+  const { camera } = store.route;
+
+  useEffect(() => onKeys({
+    search: () => /** @type {HTMLElement | null} */ (document.getElementById("search"))?.focus(),
+    help: () => setHelp(true),
+    move: (step) => {
+      const rows = sorted(store);
+      const at = rows.findIndex((row) => row.id === current);
+      const next = rows[at < 0 ? 0 : Math.min(rows.length - 1, Math.max(0, at + step))];
+      if (!next) return;
+      if (store.route.camera) store.go({ camera: "" });
+      setCurrent(next.id);
+    },
+    open: () => store.incidents.has(current) && toggle(store, current),
+    acknowledge: () => store.may("operate") && setAcknowledging(store.incidents.get(current) ?? null),
+    close: () => {
+      const { route } = store;
+      if (route.camera) store.go({ camera: "" }, { step: true });
+      else if (route.incident) toggle(store, route.incident);
+      else if (route.township || route.states.length) store.go({ township: "", states: [] });
+    },
+  }), [current]);
+
+  if (store.phase === "failed") {
+    return html`<main class="notice"><p>${t("app.failed", { reason: store.failure })}</p>
+      <button class="button primary" onClick=${() => location.reload()}>${t("app.retry")}</button></main>`;
+  }
+  return html`<a class="skip" href="#incidents">${t("app.skip")}</a>
+    <${Header} store=${store} onHelp=${() => setHelp(true)} />
+    <${Banners} store=${store} />
+    <main class=${`panes ${camera ? "with-camera" : ""}`}>
+      ${store.phase === "ready" ? html`<${WallView} store=${store} />` : html`<section class="wall notice"><p>${t("app.loading")}</p></section>`}
+      <${IncidentsView} store=${store} current=${current} setCurrent=${setCurrent} onAcknowledge=${setAcknowledging} />
+      ${camera && html`<${CameraPanel} key=${camera} store=${store} id=${camera} onClose=${() => store.go({ camera: "" }, { step: true })} />`}
+    </main>
+    ${acknowledging && html`<${AcknowledgeForm} store=${store} incident=${acknowledging} onClose=${() => setAcknowledging(null)} />`}
+    ${help && html`<${Help} onClose=${() => setHelp(false)} />`}`;
+}
+
+/** Starts the console on the page. */
+async function start() {
+  applyPreferences(store);
+  store.on("route", () => applyPreferences(store));
+  window.addEventListener("popstate", () => {
+    store.route = readRoute();
+    store.tell("route");
+  });
+  whenLocked(() => store.setPhase("locked"));
+  const token = takeToken();
+  const failure = token ? await signIn(token) : "";
+  if (failure) store.setPhase("locked");
+  const root = /** @type {HTMLElement} */ (document.getElementById("app"));
+  root.replaceChildren();
+  render(html`<${App} failure=${failure} />`, root);
+}
+
+await start();
