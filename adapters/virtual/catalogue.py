@@ -145,6 +145,6 @@ def make_identity(rng: Random, maker: Maker, model: str, number: int) -> Identit
         "HIKVISION": f"{model}{year}{month:02d}18AACH{100_000_000 + number}",
         "Dahua": f"{year % 100:X}{month:X}0{scramble:06X}PAJ{number:05X}",
     }.get(maker.name, f"{maker.name[:3].upper()}{year % 100}{month:02d}{number:07d}")
-    octets = f"{scramble:06x}"
-    mac = f"02:53:{rng.randrange(256):02x}:{octets[:2]}:{octets[2:4]}:{octets[4:]}"
+    octets = f"{scramble:06X}"
+    mac = f"02:53:{rng.randrange(256):02X}:{octets[:2]}:{octets[2:4]}:{octets[4:]}"
     return Identity(maker.name, model, serial, mac, rng.choice(maker.firmware))
