@@ -219,6 +219,18 @@ def _video_sources(asked: Asked) -> Body:
     return f"<trt:GetVideoSourcesResponse>{listed}</trt:GetVideoSourcesResponse>"
 
 
+def _video_source_configurations2(asked: Asked) -> Body:
+    listed = "".join(
+        f'<tr2:Configurations token="VideoSourceConfig_{number}">'
+        f"{_configurations(token, number)[0]}</tr2:Configurations>"
+        for number, token in enumerate(asked.tokens, 1)
+    )
+    return (
+        "<tr2:GetVideoSourceConfigurationsResponse>"
+        f"{listed}</tr2:GetVideoSourceConfigurationsResponse>"
+    )
+
+
 def _profile_number(asked: Asked) -> int | None:
     """The channel that the call's ProfileToken names, from 1."""
     _, _, number = asked.call.text("ProfileToken").partition("Profile_")
@@ -263,6 +275,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     (MEDIA, "GetProfiles"): _profiles,
     (MEDIA2, "GetProfiles"): _profiles2,
     (MEDIA, "GetVideoSources"): _video_sources,
+    (MEDIA2, "GetVideoSourceConfigurations"): _video_source_configurations2,
     (MEDIA, "GetStreamUri"): _address("Stream", "trt"),
     (MEDIA2, "GetStreamUri"): _address("Stream", "tr2"),
     (MEDIA, "GetSnapshotUri"): _address("Snapshot", "trt"),
