@@ -40,7 +40,7 @@ NAMES: dict[str, Datum] = {
     "epsg4490": Datum.WGS84,
     "国家2000": Datum.WGS84,
     "gcj02": Datum.GCJ02,
-    "火星坐标": Datum.GCJ02,
+    "火星": Datum.GCJ02,
     "国测局": Datum.GCJ02,
     "高德": Datum.GCJ02,
     "腾讯": Datum.GCJ02,
@@ -56,7 +56,7 @@ def parse_datum(text: str) -> Datum | None:
     key = text.strip().casefold()
     for sign in " -_:":
         key = key.replace(sign, "")
-    return NAMES.get(key.removesuffix("坐标系"))
+    return NAMES.get(key.removesuffix("系").removesuffix("坐标"))
 
 
 def _gcj02_shift(longitude: Degrees, latitude: Degrees) -> tuple[Degrees, Degrees]:
