@@ -91,8 +91,10 @@ def _digest(text: str) -> Challenge | None:
     )
 
 
-def authorization(asked: Challenge, credential: Credential, uri: str, cnonce: str) -> str:
-    """The `Authorization` header for a POST to `uri` (path and query as sent)."""
+def authorization(
+    asked: Challenge, credential: Credential, uri: str, cnonce: str, method: str = "POST"
+) -> str:
+    """The `Authorization` header for a request to `uri` (path and query as sent)."""
     algorithm = asked.algorithm.lower() or "md5"
 
     def hashed(text: str) -> str:
@@ -102,7 +104,7 @@ def authorization(asked: Challenge, credential: Credential, uri: str, cnonce: st
     first = hashed(f"{credential.username}:{asked.realm}:{secret}")
     if algorithm.endswith("-sess"):
         first = hashed(f"{first}:{asked.nonce}:{cnonce}")
-    second = hashed(f"POST:{uri}")
+    second = hashed(f"{method}:{uri}")
     count = f"{asked.count + 1:08x}"
     middle = f"{asked.nonce}:{count}:{cnonce}:auth" if asked.qop else asked.nonce
     parts = [

@@ -57,9 +57,13 @@ class Codec:
     """The templates, made once by a child process at the first signed check.
 
     Not in this process: zeep and its WSDLs would stay in our memory for ever (65 MB).
+
+    Args:
+        ready: templates that were made before; no child is started then.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ready: Mapping[str, Template] | None = None) -> None:
+        self._ready = ready
         self._making: asyncio.Task[dict[str, Template]] | None = None
 
     async def templates(self) -> Mapping[str, Template]:
@@ -68,9 +72,12 @@ class Codec:
         Raises:
             Unavailable: the child failed; the next call tries again.
         """
+        if self._ready is not None:
+            return self._ready
         if self._making is None or (self._making.done() and _failed(self._making)):
             self._making = asyncio.create_task(_made_by_child(), name="onvif templates")
-        return await asyncio.shield(self._making)
+        self._ready = await asyncio.shield(self._making)
+        return self._ready
 
     async def close(self) -> None:
         """Stop a child that is still at work."""

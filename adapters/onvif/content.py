@@ -153,6 +153,16 @@ def profile_tokens(soap: Soap) -> tuple[str, ...]:
     return tuple(token[:_TEXT_LIMIT] for token in tokens if token)
 
 
+def snapshot_path(soap: Soap, host: str, port: int) -> str:
+    """Path of GetSnapshotUri at the registered host and port, or empty: no snapshot (quirk 35).
+
+    A user name and password inside the address are dropped (with an `Authorization` header beside
+    them devices answer 401), and `rtsp://` is no snapshot. None of this is an outage.
+    """
+    address = stream_address(soap)
+    return located(address, host, port).path if address.startswith("http") else ""
+
+
 def stream_address(soap: Soap) -> str:
     """Uri of GetStreamUri, without a user name and password."""
     found = soap.content.find(".//{*}Uri")

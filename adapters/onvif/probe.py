@@ -45,6 +45,7 @@ class OnvifProbe:
         breaker_devices / breaker_window_s: so many refusing devices of one credential set within so
             many seconds stop signing with it.
         transport: the HTTP client; default: aiohttp.
+        codec: where the request templates come from; default: made by a child when first needed.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class OnvifProbe:
         breaker_devices: int = 20,
         breaker_window_s: float = 600.0,
         transport: Transport | None = None,
+        codec: Codec | None = None,
     ) -> None:
         self._clock = context.clock
         self._credentials = context.credentials
@@ -62,7 +64,7 @@ class OnvifProbe:
         self._transport = transport or AiohttpTransport(
             context.connect_s, Keeping(context.kept_limit)
         )
-        self._codec = Codec()
+        self._codec = codec or Codec()
         self._breaker = budget.Breaker(breaker_devices, breaker_window_s)
         self._memory: dict[DeviceId, DeviceMemory] = dict(context.memory)
         self._told: dict[DeviceId, DeviceMemory] = dict(context.memory)

@@ -1,5 +1,7 @@
 """The ONVIF check with a clock that a test can move."""
 
+import functools
+import json
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -7,6 +9,8 @@ from typing import Any, Self
 from fakes.leap_clock import LeapClock
 from fakes.onvif_device import PASSWORD, USERNAME
 
+from adapters.onvif import templates
+from adapters.onvif.codec import Codec, Template, parse_templates
 from adapters.onvif.probe import OnvifProbe
 from gateway.domain.camera import Device, DeviceId
 from gateway.domain.observation import Answer, DeviceMemory, FaultCause, Instant, Step
@@ -16,6 +20,12 @@ from gateway.ports import Credential, ProbeContext, Secret
 def credential(password: str = PASSWORD, username: str = USERNAME) -> Credential:
     """The district's credential, or a wrong one."""
     return Credential("district", username, Secret(password))
+
+
+@functools.cache
+def made_once() -> dict[str, Template]:
+    """The templates, made by zeep in this process: each test would start a child otherwise."""
+    return parse_templates(json.dumps(templates.build()).encode())
 
 
 @dataclass
@@ -32,7 +42,8 @@ class Watch:
         context = ProbeContext(
             self.clock, self.credentials, connect_s=self.connect_s, memory=self.memory
         )
-        self.probe = OnvifProbe(context, **self.options)
+        options = {"codec": Codec(made_once()), **self.options}
+        self.probe = OnvifProbe(context, **options)
         return self
 
     async def __aexit__(

@@ -1,0 +1,118 @@
+"""At most one connection a device, kept only where the device keeps it (semantics §7)."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+
+import pytest
+
+from adapters.onvif.transport import Keeping
+from fakes.onvif_device import OnvifDevice, Request, time_reply
+from fakes.onvif_watch import Watch
+from gateway.domain.camera import DeviceId
+from gateway.domain.observation import DeviceMemory, Verdict
+
+CAMERA = DeviceId("10.0.0.1:80")
+
+
+@pytest.fixture
+async def watch() -> AsyncIterator[Watch]:
+    async with Watch() as watching:
+        watching.probe._transport.keeping.interval_s = 0.0
+        yield watching
+
+
+async def test_a_device_that_keeps_its_connection_is_known_after_two_intervals(
+    watch: Watch,
+) -> None:
+    async with OnvifDevice() as camera:
+        memories = [(await watch.reach(camera.device())).memory for _ in range(4)]
+        assert camera.connections == 1
+    assert [m and m.keeps for m in memories] == [None, None, True, None]
+
+
+async def test_a_device_that_lets_go_is_asked_to_close_from_then_on(watch: Watch) -> None:
+    async with OnvifDevice(closes=True) as camera:
+        for _ in range(4):
+            answer = await watch.reach(camera.device())
+            assert (answer.verdict, answer.found) == (Verdict.ANSWERED, ())
+            await asyncio.sleep(0.02)
+    asked = [request.headers.get("connection", "") for request in camera.seen]
+    assert asked == ["", "", "close", "close"]
+    assert watch.memory[camera.device().id].keeps is False
+
+
+async def test_a_device_that_says_close_is_believed_at_once(watch: Watch) -> None:
+    async def says(_: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(time_reply(0.0, "Connection: close"))
+
+    async with OnvifDevice(replies={"*": says}) as camera:
+        answer = await watch.reach(camera.device())
+    assert answer.memory == DeviceMemory(keeps=False)
+
+
+async def test_what_was_learned_survives_a_restart() -> None:
+    async with OnvifDevice() as camera:
+        known = {camera.device().id: DeviceMemory(keeps=False)}
+        async with Watch(memory=known) as watch:
+            answer = await watch.reach(camera.device())
+    assert camera.seen[0].headers["connection"] == "close"
+    assert answer.memory is None, "nothing new was learned"
+
+
+async def test_a_reboot_of_a_device_that_keeps_is_learned_anew(watch: Watch) -> None:
+    async with OnvifDevice() as camera:
+        for _ in range(3):
+            await watch.reach(camera.device())
+        camera.drop()
+        await asyncio.sleep(0.02)
+        answer = await watch.reach(camera.device())
+        assert answer.found == ()
+        assert watch.memory[camera.device().id].keeps is None
+        for _ in range(2):
+            await watch.reach(camera.device())
+    assert watch.memory[camera.device().id].keeps is True
+
+
+async def test_no_more_than_the_limit_of_idle_connections_are_kept() -> None:
+    async with Watch() as watch:
+        watch.probe._transport.keeping.limit = 0
+        async with OnvifDevice() as camera:
+            for _ in range(3):
+                await watch.reach(camera.device())
+            assert camera.connections == 3
+    assert all(request.headers["connection"] == "close" for request in camera.seen)
+
+
+async def test_forgetting_a_device_closes_its_connection(watch: Watch) -> None:
+    async with OnvifDevice() as camera:
+        await watch.reach(camera.device())
+        watch.probe.forget(camera.device().id)
+        await asyncio.sleep(0.05)
+        assert not camera._writers
+
+
+async def test_an_idle_connection_has_no_task_and_no_timer(watch: Watch) -> None:
+    async with OnvifDevice() as camera:
+        await watch.reach(camera.device())
+        await asyncio.sleep(0.01)
+        tasks = {task.get_coro().__qualname__ for task in asyncio.all_tasks()}  # type: ignore[union-attr]
+        assert all("serve" in name or "test_" in name for name in tasks), tasks
+        gc.collect()
+
+
+async def test_a_whole_signed_check_uses_one_connection(watch: Watch) -> None:
+    async with OnvifDevice() as camera:
+        answer = await watch.signed(camera.device(mac="00:11:22:aa:bb:cc"))
+        assert camera.connections == 1
+    assert answer.found == ()
+
+
+def test_a_reuse_after_no_rest_proves_nothing() -> None:
+    keeping = Keeping(limit=10, interval_s=0.5)
+    for _ in range(5):
+        keeping.held(CAMERA, 0.01)
+    assert keeping.learned(CAMERA) is None
+    keeping.held(CAMERA, 5.0)
+    keeping.held(CAMERA, 5.0)
+    assert keeping.learned(CAMERA) is True
