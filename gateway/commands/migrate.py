@@ -12,6 +12,7 @@ from gateway.commands.options import (
     run_async,
     settings_from,
 )
+from gateway.log import configure
 
 
 def migrate(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -31,7 +32,9 @@ def migrate(*, config: ConfigOption = None, as_json: JsonOption = False) -> None
 
 
 async def _migrate(config: Path | None) -> Sequence[str]:
-    store = make_store(settings_from(config))
+    settings = settings_from(config)
+    configure(settings.log.level, settings.log.format)
+    store = make_store(settings)
     try:
         return await store.migrate()
     finally:

@@ -162,11 +162,7 @@ def installed_server(binaries: Path) -> Iterator[Server]:
             **as_user,
         )
         try:
-            socket = home / ".s.PGSQL.5432"
-            for _ in range(500):
-                if socket.exists():
-                    break
-                time.sleep(0.02)
+            _wait_until_ready(home / "data" / "postmaster.pid")
             yield Server("installed", f"postgresql://sightline@/postgres?host={home}")
         finally:
             process.send_signal(2)
@@ -178,3 +174,12 @@ def _unprivileged() -> pwd.struct_passwd:
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name)
     raise LookupError("no unprivileged user")
+
+
+def _wait_until_ready(pid_file: Path) -> None:
+    for _ in range(1000):
+        with contextlib.suppress(OSError):
+            if pid_file.read_text().rstrip().endswith("ready"):
+                return
+        time.sleep(0.02)
+    raise TimeoutError(f"{pid_file}: the server is not ready")
