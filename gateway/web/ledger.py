@@ -16,7 +16,7 @@ from gateway.web.audited import audited
 from gateway.web.auth import CONTEXT, IDENTITY
 from gateway.web.params import LIMIT_MAX, Params, is_plain, parse_time
 from gateway.web.problems import Problem
-from gateway.web.reply import iso, send_json, send_page
+from gateway.web.reply import in_slices, iso, send_json, send_page
 from gateway.web.shapes import Json, channel_row, incident_item, row
 
 FILTERS = frozenset(
@@ -72,7 +72,7 @@ def lister(kind: LedgerKind) -> Handler:
         elif kind is LedgerKind.GAPS:
             items = [row(item) for item in page.rows]
         else:
-            items = [channel_row(item, context.projection) for item in page.rows]
+            items = await in_slices(page.rows, lambda item: channel_row(item, context.projection))
         key = None if page.next is None else [iso(page.next[0]), page.next[1]]
         return await send_page(request, items, params.next_url(key), context.projection.as_of)
 
@@ -85,7 +85,9 @@ async def _with_notes(request: web.Request, incidents: list[Incident[datetime]])
     if incidents:
         for note in await context.store.notes([one.id for one in incidents]):
             notes.setdefault(note.incident, []).append(note)
-    return [incident_item(one, context.projection, notes.get(one.id, [])) for one in incidents]
+    return await in_slices(
+        incidents, lambda one: incident_item(one, context.projection, notes.get(one.id, []))
+    )
 
 
 async def find_incident(request: web.Request) -> Incident[datetime]:
@@ -111,7 +113,9 @@ async def get_incident(request: web.Request) -> web.Response:
     query = LedgerQuery(incident=incident.id, limit=LIMIT_MAX)
     page = await context.store.ledger(LedgerKind.OUTAGES, query)
     (content,) = await _with_notes(request, [incident])
-    content["outages"] = [channel_row(item, context.projection) for item in page.rows]
+    content["outages"] = await in_slices(
+        page.rows, lambda item: channel_row(item, context.projection)
+    )
     content["truncated"] = page.next is not None
     return await send_json(request, content, context.projection.as_of)
 

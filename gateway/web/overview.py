@@ -149,7 +149,7 @@ async def get_wall(request: web.Request) -> web.Response:
     async with kept.lock("wall"):
         wall = kept.wall
         while wall is None or wall.inventory is not projection.inventory:
-            wall = await asyncio.to_thread(Wall, projection.inventory)
+            wall = await Wall.of(projection.inventory)
             kept.wall, kept.wall_made = wall, float("-inf")
         if context.clock.now() - kept.wall_made >= KEPT_S:
             wall.refresh(projection)

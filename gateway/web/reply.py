@@ -3,17 +3,22 @@
 import asyncio
 import gzip
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from aiohttp import hdrs, web
+
+Row = TypeVar("Row")
+Shaped = TypeVar("Shaped")
 
 GZIP_FROM = 1024
 """Smaller bodies fit one packet anyway."""
 GZIP_INLINE_MAX = 32 * 1024
 """Up to here level 1 costs well under a millisecond; above it runs in a thread."""
+SLICE = 200
+"""Rows shaped in one go: about two milliseconds."""
 READS = frozenset({"GET", "HEAD"})
 AS_OF_HEADER = "Sightline-As-Of"
 
@@ -43,6 +48,16 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - orjson's hook
 def entity_tag(content: bytes) -> str:
     """The opaque part of a weak tag."""
     return hashlib.blake2b(content, digest_size=12).hexdigest()
+
+
+async def in_slices(rows: Sequence[Row], shape: Callable[[Row], Shaped]) -> list[Shaped]:
+    """Shape the rows of a page, giving the loop a turn every `SLICE` rows."""
+    shaped: list[Shaped] = []
+    for first in range(0, len(rows), SLICE):
+        if first:
+            await asyncio.sleep(0)
+        shaped.extend(map(shape, rows[first : first + SLICE]))
+    return shaped
 
 
 def wants_gzip(request: web.Request) -> bool:
