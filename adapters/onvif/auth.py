@@ -67,8 +67,8 @@ def _challenges(header: str) -> list[tuple[str, str]]:
     """A header may hold several challenges, separated by commas like their parameters."""
     outside = re.sub(r'"(?:[^"\\]|\\.)*"', lambda m: "_" * len(m[0]), header)
     marks = list(_SCHEME.finditer(outside))
-    ends = [mark.start() for mark in marks[1:]] + [len(header)]
-    return [(m[1].lower(), header[m.end() : end]) for m, end in zip(marks, ends, strict=True)]
+    starts = [mark.start() for mark in marks] + [len(header)]
+    return [(m[1].lower(), header[m.end() : starts[i + 1]]) for i, m in enumerate(marks)]
 
 
 def _digest(text: str) -> Challenge | None:
@@ -98,7 +98,8 @@ def authorization(
     algorithm = asked.algorithm.lower() or "md5"
 
     def hashed(text: str) -> str:
-        return hashlib.new(ALGORITHMS[algorithm], text.encode(), usedforsecurity=False).hexdigest()
+        raw = text.encode("utf-8", "surrogateescape")  # realm and nonce: bytes of the device
+        return hashlib.new(ALGORITHMS[algorithm], raw, usedforsecurity=False).hexdigest()
 
     secret = credential.password.reveal()
     first = hashed(f"{credential.username}:{asked.realm}:{secret}")

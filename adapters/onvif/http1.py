@@ -47,6 +47,7 @@ class _Line(asyncio.Protocol):
         "rests_since",
         "size",
         "status",
+        "stays",
         "transport",
         "trouble",
         "waiter",
@@ -70,6 +71,7 @@ class _Line(asyncio.Protocol):
         self.first = b""
         self.headed_at = 0.0
         self.framed = False
+        self.stays = False
         self.complete = False
         self.flaw: Flaw | None = None
         self.trouble: Trouble | None = None
@@ -141,6 +143,8 @@ class _Line(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         self.headed_at = loop.time()
         self.framed = "content-length" in self.headers or "transfer-encoding" in self.headers
+        # To be asked here: after the message is complete the parser has forgotten it.
+        self.stays = self.framed and self.parser.should_keep_alive()
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""
@@ -289,8 +293,7 @@ class Http1Transport:
         times: tuple[float, float],
     ) -> None:
         """Keep the connection, or close it; and learn."""
-        stays = line.complete and not line.lost and line.parser.should_keep_alive()
-        stays = stays and line.framed and not _closing(line)
+        stays = line.complete and line.stays and not line.lost and not _closing(line)
         if keep and stays:
             if reused:
                 self.keeping.held(device.id, times[0] - line.rests_since)

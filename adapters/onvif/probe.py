@@ -12,9 +12,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from adapters.onvif import budget
-from adapters.onvif.aiohttp_transport import AiohttpTransport
 from adapters.onvif.codec import GSDT_BODY, GSDT_HEADERS, Codec
+from adapters.onvif.http1 import Http1Transport
 from adapters.onvif.identity import FINDINGS, Walk, Walked
+from adapters.onvif.known import KnownReplies
 from adapters.onvif.signing import Kind, Signer
 from adapters.onvif.transport import Keeping, Transport
 from adapters.onvif.verdict import Reached, chain, reach
@@ -44,7 +45,7 @@ class OnvifProbe:
         clock_limit_s: a device clock further off than this is a `clock` fault.
         breaker_devices / breaker_window_s: so many refusing devices of one credential set within so
             many seconds stop signing with it.
-        transport: the HTTP client; default: aiohttp.
+        transport: the HTTP client; default: our own.
         codec: where the request templates come from; default: made by a child when first needed.
     """
 
@@ -61,9 +62,10 @@ class OnvifProbe:
         self._clock = context.clock
         self._credentials = context.credentials
         self._clock_limit_s = clock_limit_s
-        self._transport = transport or AiohttpTransport(
+        self._transport = transport or Http1Transport(
             context.connect_s, Keeping(context.kept_limit)
         )
+        self._known = KnownReplies()
         self._codec = codec or Codec()
         self._breaker = budget.Breaker(breaker_devices, breaker_window_s)
         self._memory: dict[DeviceId, DeviceMemory] = dict(context.memory)
@@ -117,7 +119,7 @@ class OnvifProbe:
         limit = asyncio.get_running_loop().time() + (deadline - started - MARGIN_S)
         outcome = await self._transport.post(device, device.path, GSDT_BODY, GSDT_HEADERS, limit)
         ended = self._clock.now()
-        reached = reach(outcome, lambda: self._clock.utc(ended), self._clock_limit_s)
+        reached = reach(outcome, lambda: self._clock.utc(ended), self._clock_limit_s, self._known)
         if device.id in self._clock_refused and not reached.found:
             # The device refused our time although its clock looks right: only a signature can tell.
             reached.tested -= {FaultCause.CLOCK}
@@ -152,6 +154,8 @@ class OnvifProbe:
             self._clock_refused.discard(device.id)
         found = {finding.cause: finding for finding in (*walked.found, *first.found)}
         tested = first.tested | walked.tested
+        if walked.login is Kind.GOOD and reached.offset_s is not None:
+            tested |= {FaultCause.CLOCK}
         all_good = not found and walked.login is Kind.GOOD
         return replace(
             answer,

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from adapters.dial import MEANING, Trouble
 from adapters.onvif.content import device_time, header_time
+from adapters.onvif.known import KnownReplies
 from adapters.onvif.replies import Fault, FaultKind, Soap, read
 from adapters.onvif.transport import NoReply, Reply
 from gateway.domain.camera import Device
@@ -24,6 +25,7 @@ TESTED_WITH: Mapping[FaultCause, frozenset[FaultCause]] = {
 }
 DEMANDS_LOGIN = frozenset({401, 403, 407})
 BUSY = frozenset({429, 503})
+HTTP_OK = 200
 HALF_SECOND_S = 0.5
 """Devices cut their time down to whole seconds: on average half a second is missing."""
 
@@ -47,6 +49,7 @@ def reach(
     outcome: Reply | NoReply,
     utc_at_end: Callable[[], datetime],
     clock_limit_s: float,
+    known: KnownReplies | None = None,
 ) -> Reached:
     """Judge the outcome of one GetSystemDateAndTime.
 
@@ -54,18 +57,16 @@ def reach(
         outcome: what the transport brought back.
         utc_at_end: our UTC time at the moment when the body had been read.
         clock_limit_s: an offset beyond it is a `clock` fault.
+        known: replies that lxml has judged good before; read without it, and added to.
     """
     if isinstance(outcome, NoReply):
         return _silent(outcome)
-    spoken = _service(outcome)
+    spoken, told = _understand(outcome, known)
     offset_s = None
-    if not isinstance(spoken, Finding):
-        told = device_time(spoken) if isinstance(spoken, Soap) and not spoken.fault else None
-        told = told or header_time(outcome.headers)
-        if told is not None:
-            # The device read its clock half a round trip before its first byte arrived.
-            since_s = outcome.read_s + outcome.rtt_s / 2 + HALF_SECOND_S
-            offset_s = (told - utc_at_end()).total_seconds() + since_s
+    if told is not None:
+        # The device read its clock half a round trip before its first byte arrived.
+        since_s = outcome.read_s + outcome.rtt_s / 2 + HALF_SECOND_S
+        offset_s = (told - utc_at_end()).total_seconds() + since_s
     reached = Reached(Verdict.ANSWERED, rtt_s=outcome.rtt_s, offset_s=offset_s)
     if isinstance(spoken, Finding):
         reached.tested, reached.found = TESTED_WITH[spoken.cause], (spoken,)
@@ -76,8 +77,25 @@ def reach(
         reached.tested |= {FaultCause.CLOCK}
         if abs(offset_s) > clock_limit_s:
             reached.found = (Finding(FaultCause.CLOCK, f"{offset_s:+.0f} s off"),)
-    reached.service = _said(spoken)
+    reached.service = _said(spoken, outcome.status)
     return reached
+
+
+def _understand(
+    reply: Reply, known: KnownReplies | None
+) -> tuple[Soap | Finding | None, datetime | None]:
+    """What the service says, and its time; (None, time) for a known reply."""
+    plain = known is not None and reply.status == HTTP_OK and reply.flaw is None
+    if known is not None and plain and (told := known.read(reply.body)) is not None:
+        return None, told
+    spoken = _service(reply)
+    if isinstance(spoken, Finding):
+        return spoken, None
+    soap = spoken if spoken is not None and spoken.fault is None else None
+    told = device_time(soap) if soap is not None else None
+    if known is not None and plain and soap is not None and told is not None and not soap.mended:
+        known.learn(reply.body, told)
+    return spoken, told or header_time(reply.headers)
 
 
 def _silent(outcome: NoReply) -> Reached:
@@ -123,7 +141,9 @@ def _faulted(soap: Soap, fault: Fault) -> Soap | Finding:
     return soap
 
 
-def _said(spoken: Soap | None) -> TraceStep:
+def _said(spoken: Soap | None, status: int) -> TraceStep:
+    if spoken is None and status == HTTP_OK:
+        return TraceStep("soap", ok=True)  # a known reply
     if spoken is None:
         return TraceStep("soap", ok=None, detail="tells nothing without a login")
     if spoken.fault is not None:

@@ -6,11 +6,11 @@ import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from fakes.onvif_device import OnvifDevice, Request, envelope, reply, time_reply
+from fakes.onvif_watch import Watch, causes
 
 from adapters.onvif.replies import Soap, read
 from adapters.onvif.transport import BODY_LIMIT, Reply
-from fakes.onvif_device import OnvifDevice, Request, envelope, reply, time_reply
-from fakes.onvif_watch import Watch, causes
 from gateway.domain.observation import FaultCause, Verdict
 
 SOAP = "application/soap+xml; charset=utf-8"
@@ -67,7 +67,7 @@ async def test_an_answer_split_at_every_byte_is_good(watch: Watch) -> None:
 
 
 async def test_a_slow_drip_is_cut_at_the_deadline(watch: Watch) -> None:
-    async def drip(_: Request, writer: asyncio.StreamWriter) -> None:
+    async def drip(_request: Request, writer: asyncio.StreamWriter) -> None:
         for piece in pieces(time_reply(), 20):
             writer.write(piece)
             await writer.drain()
@@ -85,7 +85,7 @@ async def test_ten_megabytes_are_cut_at_256_kb(watch: Watch, announced: bool) ->
     size = 10 * 1024 * 1024
     sent = 0
 
-    async def huge(_: Request, writer: asyncio.StreamWriter) -> None:
+    async def huge(_request: Request, writer: asyncio.StreamWriter) -> None:
         nonlocal sent
         head = f"Content-Length: {size}" if announced else "Transfer-Encoding: chunked"
         writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {SOAP}\r\n{head}\r\n\r\n".encode())

@@ -5,10 +5,10 @@ import gc
 from collections.abc import AsyncIterator
 
 import pytest
-
-from adapters.onvif.transport import Keeping
 from fakes.onvif_device import OnvifDevice, Request, time_reply
 from fakes.onvif_watch import Watch
+
+from adapters.onvif.transport import Keeping
 from gateway.domain.camera import DeviceId
 from gateway.domain.observation import DeviceMemory, Verdict
 

@@ -7,11 +7,6 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 
 import pytest
-from lxml import etree
-
-from adapters.onvif import addressing, auth, content
-from adapters.onvif.replies import FaultKind, Soap, read
-from adapters.onvif.transport import Reply
 from fakes.onvif_device import (
     DATA,
     TR2,
@@ -24,6 +19,11 @@ from fakes.onvif_device import (
     time_reply,
 )
 from fakes.onvif_watch import Watch, causes, credential, trace
+from lxml import etree
+
+from adapters.onvif import addressing, auth, content
+from adapters.onvif.replies import FaultKind, Soap, read
+from adapters.onvif.transport import Reply
 from gateway.domain.observation import AuthScheme, FaultCause, Verdict
 
 
@@ -45,7 +45,7 @@ def challenges(name: str, **values: str) -> list[str]:
     """The `WWW-Authenticate` headers of a recorded reply."""
     head = recorded(name).partition(b"\r\n\r\n")[0].decode()
     for key, value in values.items():
-        head = head.replace("{{%s}}" % key, value)
+        head = head.replace("{{" + key + "}}", value)
     return re.findall(r"(?im)^www-authenticate: (.*?)\r?$", head)
 
 
