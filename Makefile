@@ -33,7 +33,7 @@ check: setup ## format, lint, types, import contracts, unit tests (under 60 s)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-timing
+	$(BIN)/lint-imports
 	$(BIN)/pytest tests/unit --cov=gateway.domain --cov-branch --cov-fail-under=100 --cov-report=term:skip-covered -q
 
 fix: setup ## format and mend what can be mended
