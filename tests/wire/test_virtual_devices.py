@@ -84,7 +84,7 @@ async def test_a_right_token_is_let_in_whichever_way_utc_is_written(zulu: bool) 
         ({"skew_s": -9.0}, "created too long ago"),
     ],
 )
-async def test_a_wrong_token_is_refused_and_counted(how: dict[str, object], why: str) -> None:
+async def test_a_wrong_token_is_refused_and_counted(how: dict[str, Any], why: str) -> None:
     fleet = Fleet()
     device = fleet.add()
     async with fleet.served() as server:
