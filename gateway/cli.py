@@ -5,24 +5,15 @@ Exit codes: 0 done, 1 the answer is "no", 2 the call was wrong, 3 our own troubl
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import version
+from typing import Any
 
 import click
 import typer
 from rich.console import Console
 
-from gateway.commands.audit import audit
-from gateway.commands.backup import backup
-from gateway.commands.config import config
-from gateway.commands.doctor import doctor
-from gateway.commands.import_ import import_archive
-from gateway.commands.keys import keys
-from gateway.commands.migrate import migrate
 from gateway.commands.options import print_json
-from gateway.commands.probe import probe
-from gateway.commands.report import report
-from gateway.commands.run import run
-from gateway.commands.token import token
 from gateway.errors import Refused, SettingsError, SightlineError, UsageError
 from gateway.log import scrub
 from gateway.registry import get, names
@@ -30,8 +21,24 @@ from gateway.registry import get, names
 DONE, NO, WRONG, TROUBLE = 0, 1, 2, 3
 
 
-def build() -> typer.Typer:
-    """All verbs."""
+VERBS = {
+    "run": "gateway.commands.run:run",
+    "import": "gateway.commands.import_:import_archive",
+    "probe": "gateway.commands.probe:probe",
+    "report": "gateway.commands.report:report",
+    "doctor": "gateway.commands.doctor:doctor",
+    "config": "gateway.commands.config:config",
+    "migrate": "gateway.commands.migrate:migrate",
+    "backup": "gateway.commands.backup:backup",
+    "keys": "gateway.commands.keys:keys",
+    "token": "gateway.commands.token:token",
+    "audit": "gateway.commands.audit:audit",
+}
+"""Where each verb lives. Only the one that is called is loaded: the service must stay small."""
+
+
+def build(wanted: str = "") -> typer.Typer:
+    """The command with one verb, or with all of them when `wanted` is none of them."""
     app = typer.Typer(
         name="sightline",
         help="Watch a district's cameras: poll them over ONVIF, keep a truthful ledger of outages.",
@@ -40,24 +47,20 @@ def build() -> typer.Typer:
         add_completion=False,
     )
     app.callback()(_top)
-    app.command("run")(run)
-    app.command("import")(import_archive)
-    app.command("probe")(probe)
-    app.command("report")(report)
-    app.command("doctor")(doctor)
-    app.command("migrate")(migrate)
-    app.command("backup")(backup)
-    app.command("audit")(audit)
-    app.add_typer(config, name="config")
-    app.add_typer(keys, name="keys")
-    app.add_typer(token, name="token")
-    for name in names("sightline.commands"):
-        command = get("sightline.commands", name)
+    brought = names("sightline.commands")
+    every = [*VERBS, *brought]
+    for verb in [wanted] if wanted in every else every:
+        command = get("sightline.commands", verb) if verb in brought else _load(VERBS[verb])
         if isinstance(command, typer.Typer):
-            app.add_typer(command, name=name)
+            app.add_typer(command, name=verb)
         else:
-            app.command(name)(command)
+            app.command(verb)(command)
     return app
+
+
+def _load(place: str) -> Any:  # noqa: ANN401 - a function or a typer group
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
 
 
 def _top(
@@ -71,7 +74,7 @@ def _top(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a verb and exit with its code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    command = typer.main.get_command(build())
+    command = typer.main.get_command(build(arguments[0] if arguments else ""))
     if arguments == ["--version"]:
         typer.echo(f"sightline {version('sightline')}")
         sys.exit(DONE)
