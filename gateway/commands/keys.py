@@ -15,6 +15,7 @@ from gateway.app import open_store
 from gateway.commands.import_ import keys_file
 from gateway.commands.options import ConfigOption, JsonOption, print_json, run_async, settings_from
 from gateway.errors import UsageError
+from gateway.log import configure
 from gateway.ports import AuditEntry, Role, Store
 from gateway.vault import Vault
 
@@ -55,7 +56,9 @@ def _alone(path: Path) -> Iterator[None]:
 @keys.command("list")
 def list_keys(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """List the ids of the keys, newest first. Ids say nothing about the keys."""
-    path = keys_file(settings_from(config))
+    settings = settings_from(config)
+    configure(settings.log.level, settings.log.format)
+    path = keys_file(settings)
     ids = Vault.open(path).key_ids
     if as_json:
         print_json({"file": str(path), "keys": ids})
@@ -76,6 +79,7 @@ def rotate(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 async def _rotate(config: Path | None) -> tuple[Vault, int]:
     settings = settings_from(config)
+    configure(settings.log.level, settings.log.format)
     async with open_store(settings) as store:
         vault, count = await rotate_keys(store, keys_file(settings))
         await store.append_audit(

@@ -6,14 +6,13 @@ from archive_files import FOLDER, PLACES, codes, good, plan, raw
 from gateway.domain.archive import Repair, Severity
 from gateway.domain.archive_fields import detect_kind
 from gateway.domain.archive_rules import CATALOGUE, VALUE_SHOWN, Findings, chinese
-from gateway.domain.camera import ChannelId, NodeKind
+from gateway.domain.camera import ChannelId, NodeId, NodeKind
 from gateway.inventory import Inventory
 
 THIRD = ChannelId("61080200001320000003")
 """The camera in row 4, which most bad files spoil."""
 
-CAMERA_RULES = {
-    # code: (file, row, column, value)
+CAMERA_RULES = {  # by code: file, row, column and value of its one finding
     "missing_id": ("bad-missing_id.csv", 4, "device_id", ""),
     "missing_address": ("bad-missing_address.csv", 4, "ip_address", ""),
     "bad_address": ("bad-address.csv", 4, "ip_address", "10.8.0.256"),
@@ -189,7 +188,7 @@ def test_one_address_with_two_tokens_is_one_device_with_two_channels() -> None:
     found = plan(*PLACES, "bad-device_conflict.csv").inventory
     device = found.cameras[THIRD].device
     assert [c.source_token for c in found.channels_of[device]] == ["", "2"]
-    node = found.nodes[device]  # type: ignore[index] - a device's node has its id
+    node = found.nodes[NodeId(device)]
     assert (node.kind, node.parent) == (NodeKind.DEVICE, "acc-1")
     assert found.devices[device].node == "acc-1"
     assert found.devices[device].path == "/onvif/device_service", "the first row counts"
