@@ -74,6 +74,9 @@ class Server:
             thread.submit(asyncio.run, self._prepare()).result()
 
     async def _prepare(self) -> None:
+        # these servers only live for the tests; those that are killed run with fsync
+        await self._run("ALTER SYSTEM SET fsync = off")
+        await self._run("SELECT pg_reload_conf()")
         await self._run(f"CREATE DATABASE {TEMPLATE}")
         store = PostgresStore(self.database(TEMPLATE))
         await store.migrate()
