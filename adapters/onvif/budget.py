@@ -52,6 +52,11 @@ def accepted(memory: DeviceMemory, scheme: AuthScheme) -> DeviceMemory:
     return memory if memory.scheme is scheme else replace(memory, scheme=scheme)
 
 
+def was_challenge(memory: DeviceMemory) -> DeviceMemory:
+    """The last request counted was answered by a challenge that the credential then met."""
+    return replace(memory, refused_at=memory.refused_at[:-1])
+
+
 def may_sign(memory: DeviceMemory) -> bool:
     """True if one more refused request would still be within the budget."""
     return len(memory.refused_at) < REFUSALS

@@ -158,6 +158,10 @@ class Signer:
         if called.kind in REFUSALS and (asked := auth.challenge(reply.challenges)) is not None:
             self._challenges[path] = asked
             digest = await self._digest(path, operation, values, may_fall_back=False)
+            if digest.kind is Kind.GOOD:
+                # The credential is good: the 401 was a challenge, not a refused login.
+                self.refusals -= 1
+                self._learn(budget.was_challenge(self.memory))
             return called if digest.kind is Kind.PAUSED else digest
         if called.kind is Kind.UNUSABLE and reply.status == 400:  # noqa: PLR2004
             # Digest-only devices answer 400 and a page to a token (quirk 4).
