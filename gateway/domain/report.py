@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from gateway.domain.camera import ChannelId
 from gateway.domain.ledger import Outage, RollUp
-from gateway.domain.rates import Tally, overlap_s, slack_of, tally_by
+from gateway.domain.rates import Tally, overlap_s, slack_of, tally, tally_by
 from gateway.domain.seconds import DAY_S, day_start
 
 FORMULA = (
@@ -82,47 +82,71 @@ def takeover_seconds(
     return found
 
 
+def sums_of_day(
+    rollups: Iterable[RollUp],
+    *,
+    group_of: Mapping[ChannelId, str],
+    takeover: Mapping[tuple[ChannelId, str], float],
+    complete: Iterable[ChannelId] = (),
+) -> dict[str, Tally]:
+    """Add up one day by group: a month of the whole fleet does not fit in memory at once.
+
+    Args:
+        rollups: those of one day.
+        group_of: the group of every channel, decommissioned ones included.
+        takeover: what `takeover_seconds` found.
+        complete: channels whose day is over: a second of it that nobody recorded was not observed,
+            and counts as such. Empty for today: what is not yet recorded is not yet counted.
+    """
+    kept = list(rollups)
+    sums = tally_by(kept, lambda channel: group_of.get(channel, ""), takeover)
+    recorded_s = {row.channel: tally([row]).elapsed_s for row in kept}
+    for channel in complete:
+        missing_s = DAY_S - recorded_s.get(channel, 0.0)
+        if missing_s >= 1:
+            key = group_of.get(channel, "")
+            sums[key] = sums.get(key, Tally()) + Tally(unobserved_s=missing_s)
+    return sums
+
+
+def merged(one: Mapping[str, Tally], other: Mapping[str, Tally]) -> dict[str, Tally]:
+    """Both together, by group."""
+    return {key: one.get(key, Tally()) + other.get(key, Tally()) for key in {**one, **other}}
+
+
 def build(
     *,
     first_day: str,
     last_day: str,
-    today: str,
-    as_of: datetime,
     group_of: Mapping[ChannelId, str],
     in_use: Iterable[ChannelId],
     names: Mapping[str, str],
-    rollups: Sequence[RollUp],
+    sums: Mapping[str, Tally],
     outages: Sequence[Outage[datetime]],
 ) -> Report:
-    """Add up a window.
+    """Put a report together.
 
     Args:
         first_day: Shanghai day (ISO).
         last_day: Shanghai day (ISO), included.
-        as_of: where an open outage ends for now.
-        today: the Shanghai day that is not over: what is not recorded of it is not yet counted.
-            A second of an earlier day that nobody recorded was not observed, and counts as such.
         group_of: the group of every channel, decommissioned ones included.
         in_use: the channels in use.
         names: display names of groups; they also give the order of the lines.
-        rollups: those of the window.
+        sums: `sums_of_day` of all days.
         outages: those that overlap the window.
     """
-    days = days_between(first_day, last_day)
     since, until = window_of(first_day, last_day)
-    key_of = _lookup(group_of)
-    takeover = takeover_seconds(outages, days, as_of)
-    sums = tally_by(rollups, key_of, takeover)
+    slack: dict[str, Tally] = {}
+    counted, never = Counter[str](), Counter[str]()
     for outage in outages:
-        key = key_of(outage.channel)
-        sums[key] = sums.get(key, Tally()) + slack_of(outage, since, until)
-    channels = set(in_use)
-    sizes = Counter(key_of(channel) for channel in channels)
-    for key, seconds in _unrecorded(channels, rollups, [d for d in days if d < today], key_of):
-        sums[key] = sums.get(key, Tally()) + Tally(unobserved_s=seconds)
-    counted = Counter(key_of(o.channel) for o in outages if not (o.takeover or o.planned))
-    never = Counter(key_of(channel) for channel in {o.channel for o in outages if o.takeover})
-    order = [*names, *sorted(k for k in {*sums, *sizes} if k not in names)]
+        key = group_of.get(outage.channel, "")
+        slack[key] = slack.get(key, Tally()) + slack_of(outage, since, until)
+        counted[key] += not (outage.takeover or outage.planned)
+    for channel in {outage.channel for outage in outages if outage.takeover}:
+        never[group_of.get(channel, "")] += 1
+    whole = merged(sums, slack)
+    sizes = Counter(group_of.get(channel, "") for channel in in_use)
+    known = {**dict.fromkeys(sorted(names)), **dict.fromkeys(sorted({*whole, *sizes}))}
     groups = tuple(
         Group(
             key=key,
@@ -130,38 +154,12 @@ def build(
             channels=sizes[key],
             outages=counted[key],
             takeover=never[key],
-            sums=sums.get(key, Tally()),
+            sums=whole.get(key, Tally()),
         )
-        for key in order
-        if key in sums or key in sizes
+        for key in known
+        if key in whole or key in sizes
     )
     return Report(first_day, last_day, since, until, groups, total_of(groups))
-
-
-def _lookup(group_of: Mapping[ChannelId, str]) -> Callable[[ChannelId], str]:
-    def key_of(channel: ChannelId) -> str:
-        return group_of.get(channel, "")
-
-    return key_of
-
-
-def _unrecorded(
-    channels: set[ChannelId],
-    rollups: Iterable[RollUp],
-    complete_days: Sequence[str],
-    key_of: Callable[[ChannelId], str],
-) -> Iterable[tuple[str, float]]:
-    """Seconds of complete days that no roll-up owns, by group."""
-    complete = set(complete_days)
-    left = Counter[ChannelId]()
-    for day in rollups:
-        if day.day in complete and day.channel in channels:
-            kinds = (day.good_s, day.bad_s, day.bad_upstream_s, day.maintenance_s, day.unobserved_s)
-            left[day.channel] += round(sum(map(sum, kinds)))
-    for channel in sorted(channels):
-        missing_s = DAY_S * len(complete) - left[channel]
-        if missing_s > 0:
-            yield key_of(channel), float(missing_s)
 
 
 def total_of(groups: Sequence[Group]) -> Group:

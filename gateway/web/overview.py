@@ -1,34 +1,27 @@
 """The whole fleet at a glance: summary, wall, today's online rate."""
 
 import asyncio
-import csv
-import io
-from collections.abc import Callable, Mapping
-from datetime import date, datetime, timedelta
+from collections.abc import Mapping
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from aiohttp import hdrs, web
 
-from gateway.domain import report
-from gateway.domain.camera import Camera
-from gateway.domain.ledger import Outage, State
-from gateway.inventory import Inventory
-from gateway.ports import LedgerKind, LedgerQuery, Store
+from gateway.domain.ledger import State
 from gateway.projection import Dimension, Projection
+from gateway.reporting import group_name, read_report, to_csv
 from gateway.web.access import Access, Route
 from gateway.web.auth import CONTEXT
 from gateway.web.cameras import local_day
-from gateway.web.context import WebContext
-from gateway.web.params import LIMIT_MAX, Params
+from gateway.web.params import Params
 from gateway.web.reply import AS_OF_HEADER, encode, entity_tag, iso, send, send_json
-from gateway.web.shapes import UNASSIGNED, Json, division_name, grid_name, is_takeover, row
+from gateway.web.shapes import Json, is_takeover, row
 from gateway.web.wall import Wall
 
 KEPT_S = 1.0
 """A document of the whole fleet is made at most once a second, however many ask."""
 CSV_KEPT_S = 30.0
 """Roll-ups are flushed every few minutes, so a younger table would say the same."""
-OUTAGE_PAGES_MAX = 100
 
 
 class Document(NamedTuple):
@@ -60,16 +53,6 @@ class Kept:
 
 
 KEPT = web.AppKey("kept", Kept)
-
-
-def group_name(inventory: Inventory, by: Dimension, key: str) -> str:
-    """The display name of a group."""
-    name = key
-    if by in {Dimension.TOWNSHIP, Dimension.VILLAGE}:
-        name = division_name(inventory, key)
-    elif by is Dimension.GRID:
-        name = grid_name(inventory, key)
-    return name or key or UNASSIGNED
 
 
 def counted(states: Mapping[State, int]) -> Json:
@@ -168,10 +151,17 @@ async def get_online_rate(request: web.Request) -> web.Response:
     day = _day(params, today)
     params.check()
     key = f"online-rate {by} {day}"
-    async with kept.lock(key):
+    async with kept.lock("online-rate"):  # reads a lot: one at a time
         document = kept.young(key, context.clock.now(), CSV_KEPT_S)
         if document is None:
-            made = await day_report(context, by, day, today, now_at)
+            made, _ = await read_report(
+                context.store,
+                context.projection.inventory,
+                by=by,
+                first_day=day,
+                last_day=day,
+                now_at=now_at,
+            )
             body = to_csv(made, now_at).encode("utf-8-sig")
             document = Document(context.clock.now(), body, entity_tag(body), now_at)
             kept.documents = {
@@ -204,69 +194,6 @@ def _day(params: Params, today: date) -> str:
         params.wrong("date", "must be `today` or an ISO date (Asia/Shanghai) not after today")
         return today.isoformat()
     return day.isoformat()
-
-
-async def outages_of(store: Store, since: datetime, until: datetime) -> list[Outage[datetime]]:
-    """All outages that overlap a window, page by page."""
-    found: list[Outage[datetime]] = []
-    query = LedgerQuery(since=since, until=until, limit=LIMIT_MAX)
-    for _ in range(OUTAGE_PAGES_MAX):
-        page = await store.ledger(LedgerKind.OUTAGES, query)
-        found.extend(page.rows)
-        if page.next is None:
-            break
-        query = LedgerQuery(since=since, until=until, limit=LIMIT_MAX, after=page.next)
-    return found
-
-
-async def day_report(
-    context: WebContext, by: Dimension, day: str, today: date, now_at: datetime
-) -> report.Report:
-    """The report of one day; the sums run in a thread."""
-    since, until = report.window_of(day, day)
-    outages = await outages_of(context.store, since, min(until, now_at + timedelta(seconds=1)))
-    rollups = await context.store.rollups(day, day)
-    inventory = context.projection.inventory
-    return await asyncio.to_thread(
-        report.build,
-        first_day=day,
-        last_day=day,
-        today=today.isoformat(),
-        as_of=now_at,
-        **grouping(inventory, by),
-        rollups=rollups,
-        outages=outages,
-    )
-
-
-def grouping(inventory: Inventory, by: Dimension) -> dict[str, Any]:
-    """What `report.build` asks of the archive."""
-    key_of: Mapping[Dimension, Callable[[Camera], str]] = {
-        Dimension.TOWNSHIP: lambda camera: camera.township,
-        Dimension.VILLAGE: lambda camera: camera.village,
-        Dimension.GRID: lambda camera: camera.grid,
-        Dimension.VENDOR: lambda camera: camera.manufacturer,
-    }
-    group_of = {camera.id: key_of[by](camera) for camera in inventory.cameras.values()}
-    keys = sorted(set(group_of.values()))
-    return {
-        "group_of": group_of,
-        "in_use": [camera.id for camera in inventory.cameras.values() if camera.in_use],
-        "names": {key: group_name(inventory, by, key) for key in keys},
-    }
-
-
-def to_csv(made: report.Report, now_at: datetime) -> str:
-    """The table as CSV text, safe to open in a spreadsheet."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(report.headings())
-    for group in (*made.groups, made.total):
-        cells = report.cells(group)
-        writer.writerow([report.safe_text(c) if isinstance(c, str) else c for c in cells])
-    writer.writerow([])
-    writer.writerow([f"{made.first_day} Asia/Shanghai", f"as of {iso(now_at)}", report.FORMULA])
-    return out.getvalue()
 
 
 async def get_stats(request: web.Request) -> web.Response:

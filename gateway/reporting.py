@@ -1,0 +1,126 @@
+"""Reads what a report needs, day by day: the same for the screen, the CSV and `sightline report`."""
+
+import asyncio
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from gateway.domain import report
+from gateway.domain.camera import Camera, ChannelId, DivisionCode, GridId
+from gateway.domain.ledger import Outage
+from gateway.domain.rates import Tally
+from gateway.domain.seconds import day_of
+from gateway.inventory import Inventory
+from gateway.ports import LedgerKind, LedgerQuery, Store
+from gateway.projection import Dimension
+
+PAGE = 1000
+
+KEYS: Mapping[Dimension, Callable[[Camera], str]] = {
+    Dimension.TOWNSHIP: lambda camera: camera.township,
+    Dimension.VILLAGE: lambda camera: camera.village,
+    Dimension.GRID: lambda camera: camera.grid,
+    Dimension.VENDOR: lambda camera: camera.manufacturer,
+}
+
+
+def group_name(inventory: Inventory, by: Dimension, key: str) -> str:
+    """The display name of a group."""
+    name = key
+    if by in {Dimension.TOWNSHIP, Dimension.VILLAGE}:
+        division = inventory.divisions.get(DivisionCode(key))
+        name = division.name if division else ""
+    elif by is Dimension.GRID:
+        grid = inventory.grids.get(GridId(key))
+        name = grid.name if grid else ""
+    return name or key or report.UNASSIGNED
+
+
+async def outages_of(store: Store, since: datetime, until: datetime) -> list[Outage[datetime]]:
+    """All outages that overlap a window, page by page, newest first.
+
+    Raises:
+        StoreUnavailable: the store does not answer.
+    """
+    found: list[Outage[datetime]] = []
+    query = LedgerQuery(since=since, until=until, limit=PAGE)
+    while True:
+        page = await store.ledger(LedgerKind.OUTAGES, query)
+        found.extend(page.rows)
+        if page.next is None:
+            return found
+        query = LedgerQuery(since=since, until=until, limit=PAGE, after=page.next)
+
+
+async def read_report(
+    store: Store,
+    inventory: Inventory,
+    *,
+    by: Dimension,
+    first_day: str,
+    last_day: str,
+    now_at: datetime,
+    told: Callable[[str], None] = lambda _: None,
+) -> tuple[report.Report, Sequence[Outage[datetime]]]:
+    """The report of a window of Shanghai days, and its outages.
+
+    The sums run in a thread; the roll-ups of one day are held at a time.
+
+    Args:
+        store: open.
+        inventory: the archive: groups, names, and who is in use.
+        by: what a line stands for.
+        first_day: ISO day.
+        last_day: ISO day, included.
+        now_at: where open outages end for now.
+        told: called with each day that is done.
+
+    Raises:
+        StoreUnavailable: the store does not answer.
+    """
+    since, until = report.window_of(first_day, last_day)
+    outages = await outages_of(store, since, min(until, now_at + timedelta(seconds=1)))
+    group_of = {c.id: KEYS[by](c) for c in inventory.cameras.values()}
+    in_use = [c.id for c in inventory.cameras.values() if c.in_use]
+    names = {key: group_name(inventory, by, key) for key in set(group_of.values())}
+    days = report.days_between(first_day, last_day)
+    takeover = report.takeover_seconds(outages, days, now_at)
+    today = day_of(now_at.timestamp())
+    sums: dict[str, Tally] = {}
+    for day in days:
+        rollups = await store.rollups(day, day)
+        complete: Sequence[ChannelId] = in_use if day < today else ()
+        found = await asyncio.to_thread(
+            report.sums_of_day,
+            rollups,
+            group_of=group_of,
+            takeover=takeover,
+            complete=complete,
+        )
+        sums = report.merged(sums, found)
+        told(day)
+    made = report.build(
+        first_day=first_day,
+        last_day=last_day,
+        group_of=group_of,
+        in_use=in_use,
+        names=names,
+        sums=sums,
+        outages=outages,
+    )
+    return made, outages
+
+
+def to_csv(made: report.Report, now_at: datetime) -> str:
+    """The table as CSV text, safe to open in a spreadsheet; save it as UTF-8 with BOM."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(report.headings())
+    for group in (*made.groups, made.total):
+        cells = report.cells(group)
+        writer.writerow([report.safe_text(c) if isinstance(c, str) else c for c in cells])
+    writer.writerow([])
+    window = f"{made.first_day} - {made.last_day} Asia/Shanghai"
+    writer.writerow([window, f"as of {now_at:%Y-%m-%dT%H:%M:%SZ}", report.FORMULA])
+    return out.getvalue()
