@@ -42,12 +42,13 @@ def make_store(settings: Settings) -> Store:
     """The store the settings ask for, not yet opened."""
     dsn = settings.store.dsn.get_secret_value()
     if dsn.startswith("memory:"):
-        store: Store = get("sightline.stores", "memory")(dsn)
-        return store
+        memory: Store = get("sightline.stores", "memory")(dsn)
+        return memory
     if not dsn:
         dsn = f"embedded:{settings.store.state_dir}"
-    embedded_or_server: Store = get("sightline.stores", "postgres")(dsn)
-    return embedded_or_server
+    factory = get("sightline.stores", "postgres")
+    postgres: Store = factory(dsn, command_timeout_s=settings.store.command_timeout_s)
+    return postgres
 
 
 @contextlib.asynccontextmanager
@@ -161,6 +162,9 @@ class Service:
             check_s=self.settings.poll.check_s,
             memory=dict(state.memories),
             kept_limit=min(self.settings.poll.kept_connections, max(0, limit - 5_000)),
+            clock_limit_s=self.settings.judge.clock_limit_s,
+            breaker_devices=self.settings.judge.breaker_devices,
+            breaker_window_s=self.settings.judge.breaker_window_s,
         )
         judge = Judge(judge_rules(self.settings), self.epoch, now)
         pipeline = Pipeline(
@@ -199,7 +203,7 @@ class Service:
             explain=explain,
             readiness=pipeline.readiness,
             progress_age_s=pipeline.progress_age_s,
-            stats=pipeline.stats.report,
+            stats=pipeline.report,
         )
 
     async def run(self, stop: asyncio.Event) -> None:

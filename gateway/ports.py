@@ -94,6 +94,9 @@ class ProbeContext:
         connect_s / check_s: limits for connecting and for the whole check, seconds.
         memory: what was learned about devices before the restart.
         kept_limit: how many idle connections may be kept in all.
+        clock_limit_s: a device clock further off than this is a fault.
+        breaker_devices / breaker_window_s: so many refusing devices of one credential set within so
+            many seconds stop signing with it.
     """
 
     clock: Clock
@@ -102,6 +105,9 @@ class ProbeContext:
     check_s: float = 3.0
     memory: Mapping[DeviceId, DeviceMemory] = field(default_factory=dict)
     kept_limit: int = 14_000
+    clock_limit_s: float = 10.0
+    breaker_devices: int = 20
+    breaker_window_s: float = 600.0
 
 
 class Probe(Protocol):

@@ -123,7 +123,8 @@ def _create(path: Path, key: bytes) -> bool:
     """Make the file with one key unless it is there; a half-written one is never seen."""
     if path.exists():
         return False
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # 0711: the store's own user must get through to its data below; the file itself is 0600.
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o711)
     draft = _draft(path, [key])
     try:
         os.link(draft, path)  # unlike a rename, this does not replace a file made meanwhile

@@ -42,9 +42,6 @@ class OnvifProbe:
 
     Args:
         context: clock, credentials, limits and what was learned before.
-        clock_limit_s: a device clock further off than this is a `clock` fault.
-        breaker_devices / breaker_window_s: so many refusing devices of one credential set within so
-            many seconds stop signing with it.
         transport: the HTTP client; default: our own.
         codec: where the request templates come from; default: made by a child when first needed.
     """
@@ -53,21 +50,18 @@ class OnvifProbe:
         self,
         context: ProbeContext,
         *,
-        clock_limit_s: float = 10.0,
-        breaker_devices: int = 20,
-        breaker_window_s: float = 600.0,
         transport: Transport | None = None,
         codec: Codec | None = None,
     ) -> None:
         self._clock = context.clock
         self._credentials = context.credentials
-        self._clock_limit_s = clock_limit_s
+        self._clock_limit_s = context.clock_limit_s
         self._transport = transport or Http1Transport(
             context.connect_s, Keeping(context.kept_limit)
         )
         self._known = KnownReplies()
         self._codec = codec or Codec()
-        self._breaker = budget.Breaker(breaker_devices, breaker_window_s)
+        self._breaker = budget.Breaker(context.breaker_devices, context.breaker_window_s)
         self._memory: dict[DeviceId, DeviceMemory] = dict(context.memory)
         self._told: dict[DeviceId, DeviceMemory] = dict(context.memory)
         self._tags: dict[Credential, str] = {}

@@ -105,6 +105,7 @@ def demo(
     length_s = parse_seconds(for_) if for_ else None
     folder = state_dir or Path(tempfile.mkdtemp(prefix="sightline-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o711)  # the store's own user must get through when root runs the demo
     wish = Wish(seed, cameras, length_s, cadence, port, folder.resolve(), as_json)
     tell = Narrator(as_json=as_json)
     try:
@@ -215,7 +216,13 @@ class Demo:
             "store": {"state_dir": str(self.wish.state_dir / "state")},
             "network": {"virtual": True, "canaries": ready["canaries"]},
             "poll": {"cadence_s": self.wish.cadence_s, **self._poll()},
-            "judge": {**flapping, **self._judge(), "rollup_every_s": 60.0 * self.scale},
+            "judge": {
+                **flapping,
+                **self._judge(),
+                "rollup_every_s": 60.0 * self.scale,
+                # The script gives 20 devices of the one credential set a wrong password or a lock.
+                "breaker_devices": 40,
+            },
             "web": {"port": self.port, "device_metrics": True},
             "log": {"level": "info", "format": "json"},
         }

@@ -18,7 +18,6 @@ from gateway.commands.options import (
     settings_from,
 )
 from gateway.errors import UsageError
-from gateway.log import configure
 from gateway.ports import BackedUp
 from gateway.settings import Settings
 
@@ -42,7 +41,6 @@ def backup(
     if not restore and file.exists() and not force:
         raise UsageError(f"{file}: is there already; --force replaces it")
     settings = settings_from(config)
-    configure(settings.log.level, settings.log.format)
     with err.status(f"{'Restoring' if restore else 'Backing up'} ..."):
         rows = run_async(_restore(settings, file) if restore else _backup(settings, file))
     if as_json:

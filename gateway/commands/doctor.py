@@ -25,7 +25,6 @@ from gateway.commands.options import (
 )
 from gateway.errors import SightlineError
 from gateway.inventory import Inventory
-from gateway.log import configure
 from gateway.settings import Settings
 
 SAMPLE = 50
@@ -56,7 +55,6 @@ def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
     Exit code 1 when something must be mended before the service can do its work.
     """
-    configure("error")
     settings = settings_from(config)
     found = run_async(examine(settings))
     if as_json:

@@ -21,7 +21,6 @@ from gateway.commands.own_addresses import own_addresses
 from gateway.domain.archive_fields import Kind, detect_kind, plain_name
 from gateway.domain.datum import Datum, parse_datum
 from gateway.errors import ArchiveError, Refused, UsageError
-from gateway.log import configure
 from gateway.ports import AuditEntry, Credential, RawTable, Role, Secret, Store
 from gateway.resources import data_dir
 from gateway.settings import Settings
@@ -334,7 +333,6 @@ async def _import(
 ) -> bool:
     """Import, show and report; True when a guard refused it."""
     settings = settings_from(config)
-    configure(settings.log.level, settings.log.format)
     if report is not None and report.suffix.casefold() not in {".csv", ".xlsx"}:
         raise UsageError(f"--report {report.name}: must end in .csv or .xlsx")
     began = time.perf_counter()

@@ -15,7 +15,6 @@ from gateway.app import open_store
 from gateway.commands.import_ import keys_file
 from gateway.commands.options import ConfigOption, JsonOption, print_json, run_async, settings_from
 from gateway.errors import UsageError
-from gateway.log import configure
 from gateway.ports import AuditEntry, Role, Store
 from gateway.vault import Vault
 
@@ -41,7 +40,8 @@ async def rotate_keys(store: Store, path: Path) -> tuple[Vault, int]:
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Only one rotation at a time: two would drop each other's keys."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # 0711: the store's own user must get through to its data below; the file itself is 0600.
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o711)
     handle = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
@@ -57,7 +57,6 @@ def _alone(path: Path) -> Iterator[None]:
 def list_keys(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """List the ids of the keys, newest first. Ids say nothing about the keys."""
     settings = settings_from(config)
-    configure(settings.log.level, settings.log.format)
     path = keys_file(settings)
     ids = Vault.open(path).key_ids
     if as_json:
@@ -79,7 +78,6 @@ def rotate(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 async def _rotate(config: Path | None) -> tuple[Vault, int]:
     settings = settings_from(config)
-    configure(settings.log.level, settings.log.format)
     async with open_store(settings) as store:
         vault, count = await rotate_keys(store, keys_file(settings))
         await store.append_audit(

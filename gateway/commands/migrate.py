@@ -12,7 +12,6 @@ from gateway.commands.options import (
     run_async,
     settings_from,
 )
-from gateway.log import configure
 
 
 def migrate(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -33,7 +32,6 @@ def migrate(*, config: ConfigOption = None, as_json: JsonOption = False) -> None
 
 async def _migrate(config: Path | None) -> Sequence[str]:
     settings = settings_from(config)
-    configure(settings.log.level, settings.log.format)
     store = make_store(settings)
     try:
         return await store.migrate()

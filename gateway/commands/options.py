@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
+from gateway.log import configure
 from gateway.settings import Settings, load
 
 T = TypeVar("T")
@@ -22,9 +23,16 @@ out = Console()
 err = Console(stderr=True)
 
 
-def settings_from(config: Path | None) -> Settings:
-    """Settings of a verb; raises `SettingsError` with every problem."""
-    return load(config)
+def settings_from(config: Path | None, *, quiet: bool = True) -> Settings:
+    """Settings of a verb; raises `SettingsError` with every problem. Logs go to standard error.
+
+    Args:
+        config: the settings file.
+        quiet: only warnings and errors, whatever the settings say: a verb has its own output.
+    """
+    settings = load(config)
+    configure("warning" if quiet else settings.log.level, settings.log.format)
+    return settings
 
 
 def print_json(value: object) -> None:

@@ -23,7 +23,6 @@ from gateway.domain.observation import Answer, Instant, Verdict
 from gateway.domain.survey import Proposal, propose
 from gateway.errors import Refused, UsageError
 from gateway.inventory import Inventory
-from gateway.log import configure
 from gateway.ports import Probe, ProbeContext
 from gateway.runtime.clock import SystemClock
 from gateway.settings import Settings
@@ -51,7 +50,6 @@ def probe(
     Only cameras of the archive can be asked, never a free address. Exit code 1: it does not answer.
     """
     settings = settings_from(config)
-    configure("warning", settings.log.format)
     if survey:
         run_async(_survey(settings, as_json=as_json))
     elif camera:

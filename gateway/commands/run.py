@@ -2,7 +2,6 @@
 
 from gateway.app import run_service
 from gateway.commands.options import ConfigOption, run_async, settings_from
-from gateway.log import configure
 
 
 def run(config: ConfigOption = None) -> None:
@@ -11,6 +10,5 @@ def run(config: ConfigOption = None) -> None:
     Import an archive first (`sightline import`). SIGTERM flushes and stops within 10 s; a second
     signal ends at once.
     """
-    settings = settings_from(config)
-    configure(settings.log.level, settings.log.format)
+    settings = settings_from(config, quiet=False)
     run_async(run_service(settings))

@@ -229,6 +229,20 @@ class Pipeline:
             reasons.append("judge: no progress for two cadences")
         return reasons
 
+    def report(self) -> dict[str, object]:
+        """What the service measures of itself, and the rows it opened and closed."""
+        totals = {
+            kind: {"opened": opened, "closed": closed}
+            for kind, (opened, closed) in self.projection.totals.items()
+        }
+        return {
+            **self.stats.report(),
+            "devices": len(self.poller.targets),
+            "channels": len(self.judge.order),
+            "totals": totals,
+            "store_pending_rows": self.recorder.pending,
+        }
+
     def progress_age_s(self) -> float:
         """Seconds since the judge last finished a batch."""
         return self.clock.now() - self.progress

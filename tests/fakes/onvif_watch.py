@@ -40,10 +40,13 @@ class Watch:
 
     async def __aenter__(self) -> Self:
         context = ProbeContext(
-            self.clock, self.credentials, connect_s=self.connect_s, memory=self.memory
+            self.clock,
+            self.credentials,
+            connect_s=self.connect_s,
+            memory=self.memory,
+            **self.options,
         )
-        options = {"codec": Codec(made_once()), **self.options}
-        self.probe = OnvifProbe(context, **options)
+        self.probe = OnvifProbe(context, codec=Codec(made_once()))
         return self
 
     async def __aexit__(
