@@ -72,13 +72,14 @@ class Prepared:
     """An import worked out and not written yet."""
 
     plan: ImportPlan
-    sealed: Mapping[str, bytes]
-    """Credential sets that are new or changed."""
+    credentials: tuple[Credential, ...]
+    """Credential sets that are new or changed; sealed when they are stored."""
+    keys_file: Path
 
     @property
     def changes_anything(self) -> bool:
         """False when the archive and the credentials are as the files say already."""
-        return bool(self.plan.changes or self.sealed)
+        return bool(self.plan.changes or self.credentials)
 
 
 def _user() -> str:
@@ -126,7 +127,7 @@ async def prepare_import(
         shipped = data_dir("config") / "divisions.csv"
         tables = [*tables, await asyncio.to_thread(_read_file, shipped, SHIPPED_DIVISIONS)]
     credentials = await asyncio.to_thread(_read_credentials, request.credentials)
-    changed = await asyncio.to_thread(_seal_changed, settings, credentials, sealed)
+    changed = await asyncio.to_thread(_changed, keys_file(settings), credentials, sealed)
     at = datetime.now(UTC)
     options = ImportOptions(
         import_id=f"{at:%Y%m%dT%H%M%S%f}-{digest[:8]}",
@@ -145,7 +146,7 @@ async def prepare_import(
     tell("check", len(files), steps)
     plan = await asyncio.to_thread(plan_import, old, tables, options)
     tell("check", len(files) + 1, steps)
-    return Prepared(plan, changed)
+    return Prepared(plan, changed, keys_file(settings))
 
 
 async def apply_import(
@@ -162,8 +163,9 @@ async def apply_import(
     if plan.refusals:
         raise Refused("; ".join(refusal.reason for refusal in plan.refusals))
     tell("write", steps - 2, steps)
-    if prepared.sealed:  # first: a camera without its login would be asked in vain
-        await store.save_credentials(prepared.sealed)
+    if prepared.credentials:  # first: a camera without its login would be asked in vain
+        vault = await asyncio.to_thread(Vault.open, prepared.keys_file)
+        await store.save_credentials({c.name: vault.seal(c) for c in prepared.credentials})
     if plan.changes:
         await store.save_import(plan.record, plan.inventory)
     if prepared.changes_anything:
@@ -178,7 +180,7 @@ def _silent(_stage: str, _done: int, _total: int) -> None:
 def _audit(prepared: Prepared) -> AuditEntry:
     record = prepared.plan.record
     counts = ", ".join(f"{name} {count}" for name, count in record.counts if count)
-    sets = f"; credential sets {len(prepared.sealed)}" if prepared.sealed else ""
+    sets = f"; credential sets {len(prepared.credentials)}" if prepared.credentials else ""
     return AuditEntry(
         at=record.at,
         actor=record.actor,
@@ -253,18 +255,18 @@ def _read_credentials(path: Path | None) -> dict[str, Credential]:
     return found
 
 
-def _seal_changed(
-    settings: Settings, credentials: Mapping[str, Credential], sealed: Mapping[str, bytes]
-) -> dict[str, bytes]:
-    """Seal what is new or differs: sealing alone would make each import a change."""
-    if not credentials:
-        return {}
-    vault = Vault.open(keys_file(settings))
-    return {
-        name: vault.seal(credential)
+def _changed(
+    path: Path, credentials: Mapping[str, Credential], sealed: Mapping[str, bytes]
+) -> tuple[Credential, ...]:
+    """Those that are new or differ: sealing them all would make each import a change."""
+    if not credentials.keys() & sealed.keys():
+        return tuple(credentials.values())  # without a look at the keys: a dry run makes none
+    vault = Vault.open(path)
+    return tuple(
+        credential
         for name, credential in credentials.items()
         if name not in sealed or vault.unseal(name, sealed[name]) != credential
-    }
+    )
 
 
 def keys_file(settings: Settings) -> Path:
@@ -353,7 +355,7 @@ async def _import(
         document = plan_json(plan) | {
             "dry_run": request.dry_run,
             "applied": applied,
-            "credential_sets": len(prepared.sealed),
+            "credential_sets": len(prepared.credentials),
             "seconds": round(time.perf_counter() - began, 3),
         }
         print_json(document)
@@ -369,5 +371,5 @@ def _outcome(prepared: Prepared, request: ImportRequest, *, applied: bool) -> st
         return "试运行，未写入 dry run: nothing was written"
     if not applied:
         return "无变化 nothing changed"
-    sealed = f", {len(prepared.sealed)} credential sets sealed" if prepared.sealed else ""
+    sealed = f", {len(prepared.credentials)} credential sets sealed" if prepared.credentials else ""
     return f"已导入 imported as {prepared.plan.record.id}{sealed}"

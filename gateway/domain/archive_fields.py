@@ -1,6 +1,6 @@
 """Which column is which: header names of archive files, in English and Chinese.
 
-Keys are the English names of GB/T 28181-2022 (`docs/guide/archive.md`); the table holds what real
+Keys are the English names of GB/T 28181-2022; the table holds what real
 files of the field call them. A name is compared without case, blanks, signs and remarks in brackets.
 """
 

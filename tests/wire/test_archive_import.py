@@ -81,8 +81,13 @@ async def test_a_second_import_writes_nothing(store: MemoryStore, settings: Sett
     assert len(await store.audit()) == 1
 
 
-async def test_a_dry_run_writes_nothing(store: MemoryStore, settings: Settings) -> None:
-    plan = await run_import(store, settings, GOOD, ImportRequest(dry_run=True))
+async def test_a_dry_run_writes_nothing_not_even_a_key(
+    store: MemoryStore, settings: Settings, tmp_path: Path
+) -> None:
+    request = ImportRequest(dry_run=True, credentials=credentials_file(tmp_path))
+    plan = await run_import(store, settings, GOOD, request)
+    assert not settings.store.state_dir.exists()
+    assert not await store.load_credentials()
     assert plan.counts["added"] == 12
     assert not (await store.load_inventory()).cameras
     assert not await store.imports()
