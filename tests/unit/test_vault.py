@@ -25,7 +25,7 @@ def test_a_keys_file_is_made_on_first_use_for_its_owner_only(
 ) -> None:
     vault = Vault.open(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o711, "to pass through, not to list"
     assert [p.name for p in path.parent.iterdir()] == ["keys"], "no draft is left behind"
     printed = capsys.readouterr()
     assert "made a new keys file" in printed.out + printed.err
