@@ -124,7 +124,6 @@ def _create(path: Path, key: bytes) -> bool:
     if path.exists():
         return False
     # 0711: the store's own user must get through to its data below; the file itself is 0600.
-    # 0711: the user of the embedded store passes through to its data, and sees nothing here
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o711)
     draft = _draft(path, [key])
     try:
