@@ -244,7 +244,9 @@ class _Comparer:
         most = cadence + self.rules.width_slack_s
         widths = {}
         if row.last_seen_at is None:
-            widths["start"] = float("inf")
+            # Never tested before: honest only while the first test of its step was not yet due.
+            watched = (row.failed_at - self.span.began).total_seconds()
+            widths["start"] = watched if signed else float("inf")
         else:
             widths["start"] = (row.failed_at - row.last_seen_at).total_seconds()
         if row.ended_at is not None or last.ended is not None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 from typing import Final
 
 from adapters.virtual.device import DEAD, LiveDevice
@@ -37,11 +38,10 @@ class _BrokenTls(asyncio.Protocol):
     """Answers a ClientHello with a fatal alert: the trouble `tls`."""
 
     def __init__(self) -> None:
-        self._transport: asyncio.Transport | None = None
+        self._transport: Any = None  # uvloop's transports are no asyncio.Transport
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
+    def connection_made(self, transport: Any) -> None:  # noqa: ANN401
+        self._transport = transport
 
     def data_received(self, data: bytes) -> None:  # noqa: ARG002 - whatever it says
         if self._transport is not None:
