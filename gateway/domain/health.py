@@ -234,12 +234,14 @@ def convict(health: Health, now: Instant, rules: Rules) -> Health:
 def unwatch(health: Health, sign: Sign) -> Health:
     """A check failed while the gateway was blind (BLINDED), or none was made (LAPSED).
 
-    After a blindness `basis` keeps what the channel was before; after a lapse nothing is known.
+    After a blindness `basis` keeps what the channel was before; after a lapse nothing is known, and a
+    return that was going on begins anew: calm is an *unbroken* run of good answers.
     """
     phase = TRANSITIONS[health.phase, sign]
     if phase is not Phase.UNWATCHED:
-        return replace(health, phase=phase)
-    before = health.basis if health.phase in SUSPICION else health.phase
+        return replace(health, phase=phase, back=None if sign is Sign.LAPSED else health.back)
+    inside = health.phase in SUSPICION or health.phase is Phase.UNWATCHED
+    before = health.basis if inside else health.phase
     basis = before if sign is Sign.BLINDED else Phase.UNWATCHED
     return Health(phase, basis, losses=health.losses)
 
