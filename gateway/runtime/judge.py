@@ -129,7 +129,9 @@ class Judge:
         """Take a batch, decide what is due, and return what changed."""
         for observation in batch:
             live = self.lives.get(observation.channel)
-            if live is not None and live.camera.in_use:
+            if live is None or not live.camera.in_use:
+                continue
+            if live.device.id == observation.device:  # else: asked before its address changed
                 self._take(live, observation.answer)
         if now - self.swept >= SWEEP_S:
             self.swept = now
@@ -151,6 +153,9 @@ class Judge:
             self._unanswered(live, answer)
         elif live.health.phase in SUSPICION:
             self.ask(live, Step.REACH, next_recheck(live.health, self.rules.health, answer.ended))
+        elif live.health.phase is Phase.RETURNING:
+            soon = Instant(answer.ended + self.rules.health.recheck_s)
+            self.ask(live, Step.REACH, soon)
 
     def ask(self, live: Live, step: Step, at: Instant) -> None:
         """Wish for a check."""
@@ -188,7 +193,10 @@ class Judge:
         if live.ended is not None and answer.ended - live.ended > lapse:
             self.accountant.settle(live, live.ended, Kind.UNOBSERVED)
             good = answer.verdict is Verdict.ANSWERED
-            self.accountant.settle(live, answer.ended, Kind.GOOD if good else Kind.BAD)
+            self.accountant.settle(live, answer.ended, Kind.GOOD if good else live.bad_kind)
+            live.lose_sight(live.ended)
+        if live.lost_since is not None and live.outage is not None:
+            self.put_outage(live, live.catch_sight(live.outage, answer.ended))
         rtt = answer.rtt_s if answer.step is Step.REACH else None
         self.accountant.book.probe((live.index,), rtt, self.epoch(answer.ended))
 
@@ -202,6 +210,9 @@ class Judge:
             bad = live.outage.bad_s + answer.ended - live.bad_since
             live.outage = replace(live.outage, bad_s=bad)
             live.bad_since = None
+            if live.outage.flapping:
+                # It may be long until the row is written again.
+                self._outages[live.outage.id] = live.outage
         if after.phase is Phase.RETURNING:
             self.ask(live, Step.REACH, answer.ended)
         elif before.phase in LOST and after.phase is Phase.UP:
@@ -212,10 +223,14 @@ class Judge:
 
     def close_outage(self, live: Live, ended: Instant, ending: Ending) -> None:
         """Close the open outage of a channel; its faults were unobserved meanwhile."""
+        if live.outage is not None and live.lost_since is not None:
+            live.outage = live.catch_sight(live.outage, ended)
         outage = live.outage
         if outage is None:
             return
-        last_failed = live.health.last_failed or outage.last_failed_at
+        if live.bad_since is not None:
+            outage = replace(outage, bad_s=outage.bad_s + max(0.0, ended - live.bad_since))
+        last_failed = live.last_failed or outage.last_failed_at
         last_failed = (
             max(last_failed, outage.last_failed_at) if ending is Ending.RECOVERED else ended
         )
@@ -240,16 +255,17 @@ class Judge:
         before = live.health
         self._count(live, answer)
         if live.kind in {Kind.GOOD, Kind.UNOBSERVED}:
-            self.accountant.settle(live, answer.ended, Kind.BAD)
+            self.accountant.settle(live, answer.ended, live.bad_kind)
         check = Check(answer.verdict, answer.started, answer.ended, answer.cause)
         after = live.health = observe(before, check, self.rules.health)
         live.ended = answer.ended
+        live.last_failed = answer.started
         live.why = _chain(answer)
         live.unwatched = False
         first = before.phase not in SUSPICION and after.phase in SUSPICION
         if not live.takeover and after.failed is not None:
             self.root.bad(live.device.id, live.camera.id, after.failed, first=first)
-        if before.phase in {Phase.RETURNING, Phase.CALMING}:
+        if live.outage is not None and live.bad_since is None:
             live.bad_since = answer.ended
         if after.phase in SUSPICION:
             self.suspects[live.camera.id] = live
@@ -465,12 +481,13 @@ class Judge:
         self._portion = (self._portion + 1) % LAPSE_PORTIONS
         limit = now - self.rules.health.lapse_cadences * self.rules.health.cadence_s
         for live in self.order[self._portion :: LAPSE_PORTIONS]:
-            if live.ended is None or live.ended > limit or live.unwatched:
+            if live.ended is None or max(live.ended, self.gap_ended) > limit or live.unwatched:
                 continue
             if live.health.phase in {Phase.NEW, Phase.UNWATCHED} or not live.camera.in_use:
                 continue
             self.accountant.settle(live, live.ended, Kind.UNOBSERVED)
             self._drop_suspicion(live)
+            live.lose_sight(live.ended)
             live.health = unwatch(live.health, Sign.LAPSED)
             live.unwatched = live.health.phase in LOST
             self.restate(live, live.ended)
@@ -483,10 +500,10 @@ class Judge:
             failed = live.health.failed
             if failed is None or failed > limit or self.witness.seen_since(live.branch, failed):
                 continue
-            self._go_blind(now)
+            self._go_blind()
             return
 
-    def _go_blind(self, now: Instant) -> None:
+    def _go_blind(self) -> None:
         started = max(self.witness.newest, self.started)
         self.gap = GatewayGap(self.row_id("gap", "blind", started), GapReason.BLIND, started)
         self._gaps[self.gap.id] = self.gap
@@ -494,8 +511,9 @@ class Judge:
         for live in self.order:
             if live.health.phase in LOST:
                 live.unwatched = True
+                live.lose_sight(started)
                 self.blindfolded[live.camera.id] = live
-                self.restate(live, now)
+                self.restate(live, started)
 
     def _see_again(self, at: Instant) -> None:
         gap = self.gap
@@ -535,12 +553,10 @@ class Judge:
         end = self.gap_ended
         if live.outage is not None:
             begin = max(start, live.outage.failed_at)
-            lost = self.accountant.gap(live, begin, end)
+            self.accountant.gap(live, begin, end)
             live.unwatched = False
-            unobserved = live.outage.unobserved_s + lost
-            live.outage = replace(live.outage, unobserved_s=unobserved)
-            live.bad_since = None if live.bad_since is None else Instant(live.bad_since + lost)
-            self._outages[live.outage.id] = live.outage
+            self.put_outage(live, live.catch_sight(live.outage, end))
+            live.bad_since = end if live.health.phase is Phase.DOWN else None
         else:
             basis = live.health.basis
             self.accountant.settle(live, end, Kind.GOOD if basis is Phase.UP else Kind.UNOBSERVED)

@@ -1,12 +1,12 @@
 """What the judge holds of one channel, and the accountant who gives every second to a kind."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.domain.camera import Camera, Device, NodeId
 from gateway.domain.health import LOST, SUSPICION, Health, Phase
 from gateway.domain.ledger import Fault, Outage, State
-from gateway.domain.observation import Answer, FaultCause, Instant, Step
+from gateway.domain.observation import Answer, FaultCause, Instant, OutageCause, Step
 from gateway.domain.seconds import Book, Kind
 
 
@@ -30,8 +30,10 @@ class Live:
         seen: start of the last answered check.
         clean / signed_clean: start of the last unsigned / signed check without findings.
         ended: end of the last completed check.
+        last_failed: start of the last check that got no answer.
         mark / kind: every second before `mark` has been given away; those after it are of `kind`.
         bad_since: since when the open outage has been bad without a break.
+        lost_since: since when the open outage could not be watched.
     """
 
     index: int
@@ -46,6 +48,7 @@ class Live:
     clean: Instant | None = None
     signed_clean: Instant | None = None
     ended: Instant | None = None
+    last_failed: Instant | None = None
     first_good: Instant | None = None
     outage: Outage[Instant] | None = None
     faults: dict[FaultCause, Fault[Instant]] = field(default_factory=dict)
@@ -54,6 +57,7 @@ class Live:
     maintenance: bool = False
     unwatched: bool = False
     bad_since: Instant | None = None
+    lost_since: Instant | None = None
     why: tuple[str, ...] = ()
     """The reason chain of the last check that failed."""
 
@@ -63,6 +67,30 @@ class Live:
             self.clean = answer.started
         elif answer.step is Step.SIGNED and answer.tested:
             self.signed_clean = answer.started
+
+    @property
+    def bad_kind(self) -> Kind:
+        """Whose the seconds are while it does not answer."""
+        upstream = self.outage is not None and self.outage.cause is OutageCause.UPLINK
+        return Kind.BAD_UPSTREAM if upstream else Kind.BAD
+
+    def lose_sight(self, at: Instant) -> None:
+        """From here on the open outage is not watched: its seconds are not bad any more."""
+        if self.outage is None or self.lost_since is not None:
+            return
+        if self.bad_since is not None:
+            bad = self.outage.bad_s + max(0.0, at - self.bad_since)
+            self.outage = replace(self.outage, bad_s=bad)
+            self.bad_since = None
+        self.lost_since = max(at, self.outage.failed_at)
+
+    def catch_sight(self, outage: Outage[Instant], at: Instant) -> Outage[Instant]:
+        """It is watched again: the open outage with what was lost meanwhile."""
+        if self.lost_since is None:
+            return outage
+        lost = max(0.0, at - self.lost_since)
+        self.lost_since = None
+        return replace(outage, unobserved_s=outage.unobserved_s + lost)
 
     @property
     def takeover(self) -> bool:
@@ -105,11 +133,8 @@ class Accountant:
         if live.ended is not None and live.health.phase not in SUSPICION:
             self.settle(live, live.ended)
 
-    def gap(self, live: Live, start: Instant, end: Instant) -> float:
-        """We could not watch between two instants; returns the seconds that were lost."""
+    def gap(self, live: Live, start: Instant, end: Instant) -> None:
+        """We could not watch between two instants; afterwards it is what it was before."""
         self.settle(live, start)
-        before = live.kind
-        begin = live.mark
-        live.kind = Kind.UNOBSERVED
+        before, live.kind = live.kind, Kind.UNOBSERVED
         self.settle(live, end, before)
-        return max(0.0, end - begin)
