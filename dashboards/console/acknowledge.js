@@ -76,6 +76,7 @@ export function AcknowledgeForm({ store, incident, onClose }) {
   };
   return html`<${Dialog} title=${t("acknowledge.title")} name="acknowledge" onClose=${onClose}>
     <p class="dialog-subject"><b>${incident.root_name}</b> <span class="number">${channels(incident.open_children)}</span></p>
+    ${store.me && html`<p class="dialog-who"><span class="faint">${t("acknowledge.who")}</span> ${store.me.name}</p>`}
     <form onSubmit=${submit} onKeyDown=${press}>
       <label class="form-label" for="acknowledge-text">${t("acknowledge.why")}</label>
       <textarea id="acknowledge-text" ref=${field} class="field" rows="3" maxlength=${TEXT_MAX} placeholder=${t("acknowledge.why_hint")}

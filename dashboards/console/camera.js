@@ -142,7 +142,8 @@ function Group({ store, outage }) {
   if (!incident) return null;
   return html`<h4>${t("camera.group")}</h4>
     <button class="group" onClick=${() => store.go({ incident: incident.id, camera: "" }, { step: true })}>
-      <span>${incident.root_name}</span><span class="arrow" aria-hidden="true">→</span><b class="number">${channels(incident.open_children)}</b>
+      ${incident.root_kind === "channel" ? html`<span>${t("camera.group_single")}</span>` : html`<span>${incident.root_name}</span>
+        <span class="arrow" aria-hidden="true">→</span><b class="number">${channels(incident.open_children)}</b>`}
       <span class="faint">${word("outage", incident.cause)}</span></button>`;
 }
 
@@ -155,7 +156,7 @@ function Bounds({ store, outage, trace }) {
     ? [["last_seen", seen], ["first_failed", outage.failed_at], ["confirmed", outage.confirmed_at], ["last_failed", outage.last_failed_at]]
     : [["last_seen", seen]];
   return html`<h4>${t("camera.bounds")}</h4>
-    <dl class="facts">${rows.map(([name, at]) => html`<div key=${name}><dt>${t(`camera.${name}`)}</dt>
+    <dl class="facts pairs">${rows.map(([name, at]) => html`<div key=${name}><dt>${t(`camera.${name}`)}</dt>
       <dd class="number" title=${moment_full(at)}>${moment(at, now)}</dd></div>`)}</dl>
     ${outage && html`<p class="faint">${outage.cause && html`<b>${word("outage", outage.cause)}</b> · `}${t("camera.bounds_note")}</p>`}`;
 }
@@ -165,7 +166,8 @@ function Faults({ store, faults }) {
   if (!faults.length) return null;
   return html`<h4>${t("camera.faults")}</h4>
     <ul class="faults">${faults.map((fault) => html`<li key=${fault.id}><${Mark} state="degraded" />
-      <b>${word("fault", fault.cause)}</b><span class="number">${moment(fault.failed_at, store.now_ms())} · <${Elapsed} store=${store} from=${fault.failed_at} /></span>
+      <b>${word("fault", fault.cause)}</b><span class="number"><${Elapsed} store=${store} from=${fault.failed_at} /></span>
+      <span class="fault-reason number">${t("camera.last_seen")} ${moment(fault.last_seen_at, store.now_ms())} · ${t("camera.first_failed")} ${moment(fault.failed_at, store.now_ms())}</span>
       ${fault.reason.length > 0 && html`<span class="fault-reason">${fault.reason.join(" → ")}</span>`}</li>`)}</ul>`;
 }
 
@@ -187,10 +189,11 @@ function History({ store, outages }) {
 /** @param {{ camera: any }} props */
 function Archive({ camera }) {
   const device = camera.device_detail;
-  /** @type {[string, string][]} */
+  /** @type {[string, string | undefined][]} */
   const rows = [
     ["id", camera.id],
     ["place", [camera.township_name, camera.village_name, camera.grid_name].filter(Boolean).join(" · ")],
+    ["installed", camera.archive.address],
     ["path", camera.path.map((/** @type {any} */ node) => node.name).join(" → ")],
     ["address", `${device.host}:${device.port}`],
     ["vendor", [camera.manufacturer, camera.model].filter(Boolean).join(" ")],

@@ -7,6 +7,8 @@ import { milliseconds, moment, number, t, word } from "./words.js";
 
 /** The ladder of one check, for the steps that were not reached. */
 const LADDER = ["tcp", "tls", "http", "soap", "auth"];
+/** A check has so long in all: a full bar. */
+const LIMIT_MS = 3000;
 
 /** @param {{ store: Store, trace: { last_answer: Answer | null, last_good: Answer | null, failures: Answer[] }, tls: boolean }} props */
 export function Chain({ store, trace, tls }) {
@@ -28,21 +30,25 @@ export function Chain({ store, trace, tls }) {
       <${Steps} store=${store} answer=${answer} tls=${tls} />`}`;
 }
 
+/** Length of a bar: a root, so that milliseconds and a full time-out both show. @param {number} ms */
+function share(ms) {
+  return Math.min(100, Math.max(2, Math.sqrt(ms / LIMIT_MS) * 100));
+}
+
 /** @param {{ store: Store, answer: Answer, tls: boolean }} props */
 function Steps({ store, answer, tls }) {
   const tried = answer.chain;
   const good = answer.verdict === "answered" && !answer.found.length;
-  const broken = tried.some((step) => step.ok === false);
+  const broken = tried.some((step) => step.ok === false && LADDER.includes(step.name));
   const last = Math.max(-1, ...tried.map((step) => LADDER.indexOf(step.name)));
   const missed = broken ? LADDER.filter((name, i) => i > last && (name !== "tls" || tls)) : [];
-  const longest = Math.max(1, ...tried.map((step) => step.ms));
   return html`
     ${good && html`<p class="chain-good">${t("camera.chain_good", { ms: milliseconds((answer.rtt_s ?? 0) * 1000) })}</p>`}
     <ol class="chain" data-chain=${answer.verdict}>
       ${tried.map((step, i) => html`<li key=${i} class=${`step ${step.ok === false ? "failed" : step.ok ? "passed" : "unsure"}`}>
         <span class="step-sign" aria-hidden="true">${step.ok === false ? "✕" : step.ok ? "✓" : "–"}</span>
         <span class="step-name">${word("step", step.name)}<span class="visually-hidden">: ${t(step.ok === false ? "step.failed" : "step.ok")}</span></span>
-        <span class="step-bar" aria-hidden="true"><i style=${{ width: `${Math.max(2, (step.ms / longest) * 100)}%` }} /></span>
+        <span class="step-bar" aria-hidden="true"><i style=${{ width: `${share(step.ms)}%` }} /></span>
         <span class="step-ms number">${milliseconds(step.ms)}</span>
         ${step.detail && html`<span class="step-detail">${step.detail}</span>`}</li>`)}
       ${missed.map((name) => html`<li key=${name} class="step missed"><span class="step-sign" aria-hidden="true">·</span>

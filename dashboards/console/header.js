@@ -19,7 +19,7 @@ export function Header({ store, onHelp }) {
     <dl class=${`totals ${store.stale ? "old" : ""}`}>
       <div class="total total-all"><dt>${t("header.in_use")}</dt><dd class="number">${number(inUse)}</dd></div>
       ${STATES.map((state, i) => html`<div key=${state} class=${`total state-${state} ${total[i] ? "" : "zero"}`} data-total=${state}>
-        <dt><${Mark} state=${state} />${word("state", state)}</dt><dd class="number">${number(total[i])}</dd></div>`)}
+        <dt title=${word("state", state)}><${Mark} state=${state} /><span class="total-word">${word("state", state)}</span></dt><dd class="number">${number(total[i])}</dd></div>`)}
     </dl>
     <div class="header-end">
       <${AsOf} store=${store} />
@@ -51,12 +51,13 @@ function AsOf({ store }) {
 /** @param {{ store: Store }} props */
 export function Banners({ store }) {
   useTopics(store, "stream", "route");
-  const { gap, stale } = store;
+  const { gap, reasons, stale } = store;
   return html`<div class="banners" aria-live="assertive">
     ${stale && html`<${Silence} store=${store} />`}
     ${gap && html`<div class="banner banner-gap" id="gap-banner">
       ${t(`banner.${gap.reason}`, { at: moment(gap.started_at, store.now_ms()) })}
       <span class="banner-time"><${Elapsed} store=${store} from=${gap.started_at} /></span></div>`}
+    ${!stale && !store.firstRound && reasons.length > 0 && html`<div class="banner banner-gap">${t("banner.not_ready", { reasons: reasons.join("; ") })}</div>`}
     ${!stale && !gap && store.firstRound && html`<div class="banner banner-note">${t("banner.first_round")}</div>`}
   </div>`;
 }

@@ -34,6 +34,7 @@
 /** Lengths in CSS pixels. */
 const HEADING = 21;
 const BLOCK_GAP = 9;
+const BLOCK_GAP_MAX = 28;
 const COLUMN_GAP = 14;
 const COLUMN_MIN = 158;
 const PITCH_MIN = 6;
@@ -79,27 +80,40 @@ export function arrange(groups, channels, width, height, scale) {
     const wide = columnWidth(columns);
     const perRow = Math.max(1, Math.floor(wide / pitch));
     const size = pitch - Math.max(1, Math.round(pitch * 0.14));
+    const heights = groups.map((g) => blockHeight(g, pitch, wide));
+    const starts = columnStarts(heights, tall, px(BLOCK_GAP));
+    const gap = roomyGap(heights, starts);
     const x = new Int32Array(channels).fill(-1);
     const y = new Int32Array(channels).fill(-1);
     /** @type {Block[]} */
     const blocks = [];
     let left = 0;
     let at = 0;
-    for (const group of groups) {
-      const high = blockHeight(group, pitch, wide);
-      if (at > 0 && at + high > tall) {
+    groups.forEach((group, n) => {
+      if (n > 0 && starts.includes(n)) {
         left += wide + px(COLUMN_GAP);
         at = 0;
       }
       const top = at + px(HEADING);
-      blocks.push({ group, x: left, y: at, top, width: wide, rows: (high - px(HEADING)) / pitch });
+      blocks.push({ group, x: left, y: at, top, width: wide, rows: (heights[n] - px(HEADING)) / pitch });
       group.indices.forEach((index, i) => {
         x[index] = left + (i % perRow) * pitch;
         y[index] = top + Math.floor(i / perRow) * pitch;
       });
-      at += high + px(BLOCK_GAP);
-    }
-    return { pitch, size, perRow, width, height: Math.max(tall, 1), blocks, x, y };
+      at += heights[n] + gap;
+    });
+    const bottom = Math.max(1, ...blocks.map((block) => block.top + block.rows * pitch));
+    return { pitch, size, perRow, width, height: bottom, blocks, x, y };
+  }
+
+  /** Room that is left goes between the blocks. @param {number[]} heights @param {number[]} starts */
+  function roomyGap(heights, starts) {
+    const gaps = starts.map((from, n) => {
+      const column = heights.slice(from, starts[n + 1]);
+      const free = height - column.reduce((sum, h) => sum + h, 0);
+      return column.length > 1 ? Math.floor(free / (column.length - 1)) : px(BLOCK_GAP_MAX);
+    });
+    return Math.max(px(BLOCK_GAP), Math.min(px(BLOCK_GAP_MAX), ...gaps));
   }
 }
 
@@ -112,24 +126,27 @@ function shortestColumn(heights, columns, gap) {
   let high = heights.reduce((sum, h) => sum + h + gap, 0);
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
-    if (columnsNeeded(heights, middle, gap) <= columns) high = middle;
+    if (columnStarts(heights, middle, gap).length <= columns) high = middle;
     else low = middle + 1;
   }
   return low;
 }
 
-/** @param {number[]} heights @param {number} tall @param {number} gap */
-function columnsNeeded(heights, tall, gap) {
-  let columns = 1;
+/**
+ * Which block begins each column when no column is taller than `tall`.
+ * @param {number[]} heights @param {number} tall @param {number} gap
+ */
+function columnStarts(heights, tall, gap) {
+  const starts = [0];
   let at = 0;
-  for (const height of heights) {
+  heights.forEach((height, n) => {
     if (at > 0 && at + height > tall) {
-      columns += 1;
+      starts.push(n);
       at = 0;
     }
     at += height + gap;
-  }
-  return columns;
+  });
+  return starts;
 }
 
 /**

@@ -5,7 +5,7 @@ import { useTopics } from "./bits.js";
 import { CameraPanel } from "./camera.js";
 import { Banners, Header } from "./header.js";
 import { Help } from "./help.js";
-import { html, render, useEffect, useState } from "./html.js";
+import { html, render, useCallback, useEffect, useRef, useState } from "./html.js";
 import { IncidentsView, sorted, toggle } from "./incidents.js";
 import { onKeys } from "./keys.js";
 import { readRoute, takeToken } from "./route.js";
@@ -38,8 +38,14 @@ function App({ failure }) {
 
 /** Everything behind the sign-in; its life is the life of the stream. */
 function Signed() {
-  useTopics(store, "phase", "route");
-  const [current, setCurrent] = useState(store.route.incident);
+  useTopics(store, "phase", "route", "freshness");
+  const [current, setShown] = useState(store.route.incident);
+  // Keys may come faster than the page is drawn: they read the latest choice here.
+  const chosen = useRef(current);
+  const setCurrent = useCallback((/** @type {string} */ id) => {
+    chosen.current = id;
+    setShown(id);
+  }, []);
   const [acknowledging, setAcknowledging] = useState(/** @type {Incident | null} */ (null));
   const [help, setHelp] = useState(false);
   useEffect(() => follow(store), []);
@@ -50,21 +56,21 @@ function Signed() {
     help: () => setHelp(true),
     move: (step) => {
       const rows = sorted(store);
-      const at = rows.findIndex((row) => row.id === current);
+      const at = rows.findIndex((row) => row.id === chosen.current);
       const next = rows[at < 0 ? 0 : Math.min(rows.length - 1, Math.max(0, at + step))];
       if (!next) return;
       if (store.route.camera) store.go({ camera: "" });
       setCurrent(next.id);
     },
-    open: () => store.incidents.has(current) && toggle(store, current),
-    acknowledge: () => store.may("operate") && setAcknowledging(store.incidents.get(current) ?? null),
+    open: () => store.incidents.has(chosen.current) && toggle(store, chosen.current),
+    acknowledge: () => store.may("operate") && setAcknowledging(store.incidents.get(chosen.current) ?? null),
     close: () => {
       const { route } = store;
       if (route.camera) store.go({ camera: "" }, { step: true });
       else if (route.incident) toggle(store, route.incident);
       else if (route.township || route.states.length) store.go({ township: "", states: [] });
     },
-  }), [current]);
+  }), []);
 
   if (store.phase === "failed") {
     return html`<main class="notice"><p>${t("app.failed", { reason: store.failure })}</p>
@@ -73,7 +79,7 @@ function Signed() {
   return html`<a class="skip" href="#incidents">${t("app.skip")}</a>
     <${Header} store=${store} onHelp=${() => setHelp(true)} />
     <${Banners} store=${store} />
-    <main class=${`panes ${camera ? "with-camera" : ""}`}>
+    <main class=${`panes ${store.stale ? "old" : ""}`}>
       ${store.phase === "ready" ? html`<${WallView} store=${store} />` : html`<section class="wall notice"><p>${t("app.loading")}</p></section>`}
       <${IncidentsView} store=${store} current=${current} setCurrent=${setCurrent} onAcknowledge=${setAcknowledging} />
       ${camera && html`<${CameraPanel} key=${camera} store=${store} id=${camera} onClose=${() => store.go({ camera: "" }, { step: true })} />`}

@@ -4,7 +4,8 @@ import { MARKS, STATES, colourOf } from "./marks.js";
 /** @typedef {import("./layout.js").Layout} Layout */
 
 const FIELD = 12;
-const DIM = 0.14;
+const DIM = 0.2;
+const FAINT_LINES = 0.3;
 
 export class Painter {
   /** @param {HTMLCanvasElement} canvas */
@@ -14,7 +15,6 @@ export class Painter {
     /** @type {Layout | null} */
     this.layout = null;
     this.sprites = document.createElement("canvas");
-    this.ground = "";
     this.border = "";
   }
 
@@ -23,8 +23,9 @@ export class Painter {
    * @param {Layout} layout
    * @param {Uint8Array} states number of the state by channel index
    * @param {(index: number) => boolean} lit false = outside of the filter, drawn faint
+   * @param {boolean} filtered some may be faint: then the lines step back, too
    */
-  paintAll(layout, states, lit) {
+  paintAll(layout, states, lit, filtered) {
     this.layout = layout;
     this.canvas.width = layout.width;
     this.canvas.height = layout.height;
@@ -32,7 +33,9 @@ export class Painter {
     for (const { group } of layout.blocks) {
       for (const index of group.indices) this.#square(index, states[index], lit(index));
     }
+    this.context.globalAlpha = filtered ? FAINT_LINES : 1;
     this.#borders(layout);
+    this.context.globalAlpha = 1;
   }
 
   /**
@@ -62,7 +65,6 @@ export class Painter {
   /** One picture a state, bright above faint. @param {number} size */
   #makeSprites(size) {
     const style = getComputedStyle(this.canvas);
-    this.ground = style.getPropertyValue("--ground").trim();
     this.border = style.getPropertyValue("--village").trim();
     this.sprites.width = size * STATES.length;
     this.sprites.height = size * 2;

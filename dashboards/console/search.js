@@ -15,6 +15,7 @@ const RANK = { offline: 0, degraded: 1, unknown: 2, maintenance: 3, online: 4, d
 function find(store, text) {
   const words = text.trim().toLowerCase().split(/\s+/).filter(Boolean);
   if (!words.length) return { total: 0, first: [] };
+  /** @type {number[]} */
   const found = [];
   store.wall.channels.forEach((channel, index) => {
     if (words.every((part) => channel.text.includes(part))) found.push(index);

@@ -11,10 +11,13 @@ import { readRoute, writeRoute } from "./route.js";
 
 /**
  * What can change: `phase` (loading, ready...), `wall` (who is on it), `states` (some squares),
- * `incidents`, `rows` (an outage or fault of a channel, by id), `stream` (as of, live or silent,
- * gateway gap), `route`, `tick` (each second).
- * @typedef {"phase" | "wall" | "states" | "incidents" | "rows" | "stream" | "route" | "tick"} Topic
+ * `incidents`, `rows` (an outage or fault of a channel, by id), `stream` (as of, gateway
+ * gap), `freshness` (live or silent), `route`, `tick` (each second).
+ * @typedef {"phase" | "wall" | "states" | "incidents" | "rows" | "stream" | "freshness" | "route"
+ *   | "tick"} Topic
  */
+
+/** @typedef {"loading" | "ready" | "locked" | "failed"} Phase */
 
 /**
  * Totals by state, in the order of `STATES`.
@@ -27,7 +30,7 @@ export class Store {
     this.listeners = new Map();
     /** @type {Route} */
     this.route = readRoute();
-    /** @type {"loading" | "ready" | "locked" | "failed"} */
+    /** @type {Phase} */
     this.phase = "loading";
     this.failure = "";
     /** @type {Wall} */
@@ -45,6 +48,8 @@ export class Store {
     this.marked = new Set();
     /** @type {Gap | null} */
     this.gap = null;
+    /** Why the gateway is not ready, in its own words. @type {string[]} */
+    this.reasons = [];
     /** @type {string | null} */
     this.asOf = null;
     /** Not every camera has been asked once yet. */
@@ -88,7 +93,7 @@ export class Store {
     this.tell("route");
   }
 
-  /** @param {typeof this.phase} phase @param {string} [failure] */
+  /** @param {Phase} phase @param {string} [failure] */
   setPhase(phase, failure = "") {
     this.phase = phase;
     this.failure = failure;
@@ -138,6 +143,15 @@ export class Store {
     if (row.ended_at || row.merged_into) this.incidents.delete(row.id);
     else this.incidents.set(row.id, { ...this.incidents.get(row.id), ...row });
     this.tell("incidents", row);
+  }
+
+  /** The stream fell silent, or speaks again. @param {boolean} stale */
+  setStale(stale) {
+    if (this.stale === stale && this.live === !stale) return;
+    this.stale = stale;
+    this.live = !stale;
+    this.tell("freshness");
+    this.tell("stream");
   }
 
   /** Channels to light up. @param {Iterable<string>} ids */

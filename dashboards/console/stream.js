@@ -47,12 +47,10 @@ export function follow(store) {
 
   const tick = setInterval(() => {
     const silent = performance.now() - store.heard_ms > SILENT_S * 1000;
-    if (silent && !store.stale && store.phase === "ready") {
-      store.stale = true;
-      store.tell("stream");
-    }
+    if (silent && store.phase === "ready") store.setStale(true);
     const closed = source !== null && source.readyState === EventSource.CLOSED;
-    if ((closed || silent) && store.phase === "ready" && performance.now() - tried_ms > RETRY_MS) restart();
+    const wanted = store.phase === "ready" || store.phase === "failed";
+    if ((closed || silent || store.phase === "failed") && wanted && performance.now() - tried_ms > RETRY_MS) restart();
     store.tell("tick");
   }, TICK_MS);
 
@@ -108,8 +106,9 @@ function listen(store, { names, after }, restart) {
     gap: (row) => {
       store.gap = row.ended_at ? null : row;
     },
-    as_of: ({ as_of, gap }) => {
+    as_of: ({ as_of, gap, reasons }) => {
       store.gap = gap;
+      store.reasons = reasons;
       takeAsOf(store, as_of);
       if (store.firstRound) firstRound(store);
     },
@@ -130,10 +129,7 @@ function listen(store, { names, after }, restart) {
 /** @param {Store} store */
 function heard(store) {
   store.heard_ms = performance.now();
-  if (!store.stale && store.live) return;
-  store.stale = false;
-  store.live = true;
-  store.tell("stream");
+  store.setStale(false);
 }
 
 /** @param {Store} store @param {string | null} asOf */

@@ -11,13 +11,16 @@ import { channels, number, t, word } from "./words.js";
 /** @typedef {import("./layout.js").Layout} Layout */
 /** @typedef {import("./layout.js").Group} Group */
 
+/** Counts of a narrow heading, by what needs somebody; the last ones are cut off first. */
+const URGENT = ["offline", "degraded", "unknown", "maintenance", "decommissioned"];
+
 /** @param {{ store: Store }} props */
 export function WallView({ store }) {
   useTopics(store, "wall", "route");
   const { route, wall } = store;
   const groups = useMemo(() => groupsOf(store), [wall, route.township, route.lang]);
   const lit = useCallback(litBy(store), [wall, route.q, route.states, store.marked]);
-  const filtered = Boolean(route.q || route.states.length || route.township || store.marked.size);
+  const faint = Boolean(route.q || route.states.length || store.marked.size);
   const chosen = wall.townships.find((town) => town.code === route.township);
   return html`<section class="wall" aria-labelledby="wall-title">
     <div class="wall-bar">
@@ -28,9 +31,9 @@ export function WallView({ store }) {
         ${wall.townships.map((town) => html`<option key=${town.code} value=${town.code}>${town.name}</option>`)}
       </select>
       <${Search} store=${store} />
-      ${filtered && html`<button class="button quiet" onClick=${() => clear(store)}>${t("wall.clear")}</button>`}
+      ${(faint || route.township) && html`<button class="button quiet" onClick=${() => clear(store)}>${t("wall.clear")}</button>`}
     </div>
-    <${Squares} store=${store} groups=${groups} lit=${lit} />
+    <${Squares} store=${store} groups=${groups} lit=${lit} faint=${faint} />
     <${Legend} store=${store} groups=${groups} lit=${lit} />
   </section>`;
 }
@@ -73,8 +76,8 @@ function litBy(store) {
     && words.every((part) => wall.channels[index].text.includes(part));
 }
 
-/** @param {{ store: Store, groups: Group[], lit: (index: number) => boolean }} props */
-function Squares({ store, groups, lit }) {
+/** @param {{ store: Store, groups: Group[], lit: (index: number) => boolean, faint: boolean }} props */
+function Squares({ store, groups, lit, faint }) {
   const scroll = useRef(/** @type {HTMLDivElement | null} */ (null));
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
   const painter = useRef(/** @type {Painter | null} */ (null));
@@ -102,7 +105,7 @@ function Squares({ store, groups, lit }) {
   useLayoutEffect(() => {
     if (!layout || !canvas.current) return;
     painter.current ??= new Painter(canvas.current);
-    painter.current.paintAll(layout, store.states, lit);
+    painter.current.paintAll(layout, store.states, lit, faint);
     canvas.current.dataset.painted = "all";
   }, [layout, lit, theme]);
   useEffect(() => {
@@ -195,10 +198,11 @@ function Heading({ store, block, css }) {
   for (const index of group.indices) counts[store.states[index]] += 1;
   const told = STATES.map((state, i) => ({ state, n: counts[i] })).filter(({ n }) => n > 0);
   const text = told.map(({ state, n }) => `${word("state", state)} ${number(n)}`).join(" · ");
+  const trouble = told.filter(({ state }) => state !== "online").sort((a, b) => URGENT.indexOf(a.state) - URGENT.indexOf(b.state));
   const inner = html`<span class="heading-name">${group.name}</span>
     <span class="heading-total number">${number(group.indices.length)}</span>
-    ${told.filter(({ state }) => state !== "online").map(({ state, n }) => html`
-      <span key=${state} class=${`heading-count number state-${state}`}><${Mark} state=${state} />${number(n)}</span>`)}`;
+    <span class="heading-counts">${trouble.map(({ state, n }) => html`
+      <span key=${state} class=${`heading-count number state-${state}`}><${Mark} state=${state} />${number(n)}</span>`)}</span>`;
   const place = { left: css(block.x), top: css(block.y), width: css(block.width) };
   if (store.route.township) {
     return html`<div class="heading" style=${place} title=${text}>${inner}</div>`;
@@ -219,6 +223,7 @@ function Ring({ layout, index, css, kind }) {
 
 /** What the pointed square is; also read aloud. @param {{ store: Store, layout: Layout, index: number, scale: number, box: HTMLElement | null }} props */
 function Tip({ store, layout, index, scale, box }) {
+  useTopics(store, "states");
   const channel = store.wall.channels[index];
   const shown = channel && layout.x[index] >= 0;
   const state = shown ? STATES[store.states[index]] : "online";

@@ -10,10 +10,10 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from random import Random
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from aiohttp import web
 
@@ -125,7 +125,7 @@ class ConsoleGateway:
     def __init__(self, seed: int = 7, cameras: int = 12_328, as_of_s: float = 1.0) -> None:
         self.clock = SystemClock()
         self.inventory = inventory_of(seed, cameras, SHARES[State.DECOMMISSIONED])
-        self.rng = Random(seed)
+        self.rng = Random(seed)  # noqa: S311 - a scene, not a secret
         self.store = MemoryStore()
         self.answers: dict[ChannelId, Answer] = {}
         self.url = ""
@@ -135,7 +135,7 @@ class ConsoleGateway:
         self._thread = threading.Thread(target=self._loop.run_forever, name="console-gateway")
         self._runner: web.AppRunner | None = None
 
-    def __enter__(self) -> "ConsoleGateway":
+    def __enter__(self) -> Self:
         self._thread.start()
         self.run(self._start())
         return self
@@ -204,6 +204,10 @@ class ConsoleGateway:
         now = self.now()
         records = tuple(ChannelRecord(one, state, now, now, now) for one in channels)
         await self.push(channels=records)
+
+    async def load(self, inventory: Inventory) -> None:
+        """Take another archive, as after an import."""
+        self.projection.load(inventory, self.now())
 
     async def cut_gap(self, *, ended: bool = False) -> None:
         """The gateway is blind, or sees again."""
@@ -305,9 +309,7 @@ class ConsoleGateway:
             seen, at = open_row.last_seen_at, open_row.confirmed_at
             yield Incident(key, camera.id, open_row.cause, seen, failed, at)
 
-    def _past(
-        self, camera: Camera, before: datetime, now: datetime
-    ) -> Iterable[Outage[datetime]]:
+    def _past(self, camera: Camera, before: datetime, now: datetime) -> Iterable[Outage[datetime]]:
         for n in range(1, 6):
             failed = before - timedelta(hours=17.3 * n)
             lasted = timedelta(minutes=3.5 * n, seconds=11)
@@ -441,5 +443,3 @@ def _taker(cameras: list[Camera]) -> Callable[[int], list[Camera]]:
         return taken
 
     return take
-
-
