@@ -22,7 +22,7 @@ from gateway.commands.options import (
     settings_from,
 )
 from gateway.domain.ledger import Outage
-from gateway.domain.report import COLUMNS, FORMULA, Group, Report, cells, headings, safe_text
+from gateway.domain.report import COLUMNS, FORMULA, Group, Report, cells, headings
 from gateway.errors import UsageError
 from gateway.inventory import Inventory
 from gateway.log import configure
@@ -216,7 +216,7 @@ def _write(sheet: Any, row: int, column: int, cell: object, style: Any) -> None:
     if isinstance(cell, int | float):
         sheet.write_number(row, column, cell, style)
     elif cell is not None:
-        sheet.write_string(row, column, safe_text(str(cell)))
+        sheet.write_string(row, column, str(cell))
 
 
 def _explained(found: Result) -> list[str]:

@@ -183,37 +183,49 @@ async def probe(request: web.Request) -> web.Response:
     return plain(await send(request, text.encode(), content_type="text/plain", headers=headers))
 
 
+def is_good(answer: Answer) -> bool:
+    """Answered, and nothing found."""
+    return answer.verdict is Verdict.ANSWERED and not answer.found
+
+
 def probe_text(answers: Sequence[Answer]) -> str:
-    """The walk as metrics, as blackbox_exporter names them."""
-    good = bool(answers) and all(a.verdict is Verdict.ANSWERED and not a.found for a in answers)
-    total_s = sum(answer.ended - answer.started for answer in answers)
-    lines = [
-        "# HELP probe_success 1 = every step was good",
-        "# TYPE probe_success gauge",
-        f"probe_success {int(good)}",
-        "# HELP probe_duration_seconds Duration of the whole walk",
-        "# TYPE probe_duration_seconds gauge",
-        f"probe_duration_seconds {total_s:.6f}",
-        "# HELP probe_step_success 1 = this step of the ladder was good",
-        "# TYPE probe_step_success gauge",
-        *(
-            f'probe_step_success{{step="{a.step.name.lower()}"}} '
-            f"{int(a.verdict is Verdict.ANSWERED and not a.found)}"
-            for a in answers
+    """The walk as metrics, as blackbox_exporter names them; a step walked twice is one line."""
+    steps: dict[str, list[Answer]] = {}
+    for answer in answers:
+        steps.setdefault(answer.step.name.lower(), []).append(answer)
+    good = {step: int(all(map(is_good, walked))) for step, walked in steps.items()}
+    spent_s = {step: sum(a.ended - a.started for a in walked) for step, walked in steps.items()}
+    causes = sorted({found.cause.value for answer in answers for found in answer.found})
+    families: tuple[tuple[str, str, list[str]], ...] = (
+        (
+            "probe_success",
+            "1 = every step was good",
+            [f" {int(bool(good) and all(good.values()))}"],
         ),
-        "# HELP probe_step_duration_seconds Duration of a step of the ladder",
-        "# TYPE probe_step_duration_seconds gauge",
-        *(
-            f'probe_step_duration_seconds{{step="{a.step.name.lower()}"}} {a.ended - a.started:.6f}'
-            for a in answers
+        (
+            "probe_duration_seconds",
+            "Duration of the whole walk",
+            [f" {sum(spent_s.values()):.6f}"],
         ),
-        "# HELP probe_fault 1 = the walk found this fault",
-        "# TYPE probe_fault gauge",
-        *(
-            f'probe_fault{{cause="{label(cause)}"}} 1'
-            for cause in sorted({found.cause.value for a in answers for found in a.found})
+        (
+            "probe_step_success",
+            "1 = this step of the ladder was good",
+            [f'{{step="{step}"}} {value}' for step, value in good.items()],
         ),
-    ]
+        (
+            "probe_step_duration_seconds",
+            "Duration of a step of the ladder",
+            [f'{{step="{step}"}} {value:.6f}' for step, value in spent_s.items()],
+        ),
+        (
+            "probe_fault",
+            "1 = the walk found this fault",
+            [f'{{cause="{label(cause)}"}} 1' for cause in causes],
+        ),
+    )
+    lines: list[str] = []
+    for name, text, samples in families:
+        lines += [f"# HELP {name} {text}", f"# TYPE {name} gauge", *(name + s for s in samples)]
     return "\n".join(lines) + "\n"
 
 

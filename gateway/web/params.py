@@ -155,9 +155,9 @@ class Params:
         if value is None:
             return None
         try:
-            raw = base64.b64decode(
-                value[:CURSOR_MAX].encode("ascii") + b"==", altchars=b"-_", validate=True
-            )
+            text = value[:CURSOR_MAX].encode("ascii")
+            padded = text + b"=" * (-len(text) % 4)
+            raw = base64.b64decode(padded, altchars=b"-_", validate=True)
             mark, *key = orjson.loads(raw)
         except (ValueError, TypeError, binascii.Error):
             mark, key = "", []

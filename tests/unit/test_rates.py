@@ -1,6 +1,7 @@
 """Sums and rates of owned seconds."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from fakes.ledger_rows import FULL_OUTAGE, at, channel, outage, rollup
@@ -16,7 +17,8 @@ SECONDS = st.floats(0, 3600)
 def day(number: int, **kinds: float) -> RollUp:
     """A day with so many seconds of each kind in every hour."""
     plain = replace(rollup(number, "2026-03-01"), good_s=(0.0,) * 24, bad_s=(0.0,) * 24)
-    return replace(plain, **{name: (value,) * 24 for name, value in kinds.items()})
+    hours: dict[str, Any] = {name: (value,) * 24 for name, value in kinds.items()}
+    return replace(plain, **hours)
 
 
 def test_all_seconds_have_an_owner() -> None:

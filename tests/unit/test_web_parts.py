@@ -156,12 +156,13 @@ def test_a_limit_is_a_number_within_bounds(limit: str) -> None:
     assert found.errors
 
 
-def test_a_cursor_comes_back_as_it_was() -> None:
+@pytest.mark.parametrize("key", ["", "i", "id", "id1", "id12", "镇东"])
+def test_a_cursor_comes_back_as_it_was(key: str) -> None:
     first = params("q=镇&limit=10", {"q", "limit", "cursor"})
-    url = first.next_url(["id-1", 7])
+    url = first.next_url([key, 7])
     assert url is not None
     second = params(url.partition("?")[2], {"q", "limit", "cursor"})
-    assert second.cursor((str, int)) == ["id-1", 7]
+    assert second.cursor((str, int)) == [key, 7]
     assert second.given["limit"] == "10"
 
 
