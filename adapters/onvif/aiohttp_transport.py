@@ -33,6 +33,8 @@ class _Listener(ResponseHandler):
     """Notes whether, and with what, the device began to speak."""
 
     first = b""
+    served = False
+    """A request was sent on it before; aiohttp's pool may know this when we do not."""
 
     def data_received(self, data: bytes) -> None:
         if not self.first:
@@ -105,7 +107,7 @@ class _Connector(aiohttp.TCPConnector):
         protocol = connection.protocol
         if not isinstance(protocol, _Listener):
             raise TypeError("a connection that is not ours")
-        exchange.reused = protocol is kept
+        exchange.reused, protocol.served = protocol.served, True
         exchange.lost = kept is not None and not exchange.reused
         protocol.first = b""
         if not exchange.keep:
@@ -242,6 +244,9 @@ class AiohttpTransport:
     def _reply(self, exchange: _Exchange, flaw: Flaw | None, now: float) -> Reply:
         response, protocol = exchange.response, exchange.protocol
         assert response is not None  # noqa: S101 - the caller has one
+        if flaw is not None and protocol is not None:
+            # A body that ended while we gave it up is back in the pool: nothing bad is kept.
+            protocol.close()
         connected = exchange.connected or exchange.started
         line = exchange.line
         kept = flaw is None and protocol is not None and protocol.is_connected()

@@ -2,16 +2,21 @@
 
 import functools
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+import pytest
 from fakes.leap_clock import LeapClock
 from fakes.onvif_device import PASSWORD, USERNAME
 
 from adapters.onvif import templates
+from adapters.onvif.aiohttp_transport import AiohttpTransport
 from adapters.onvif.codec import Codec, Template, parse_templates
+from adapters.onvif.http1 import Http1Transport
 from adapters.onvif.probe import OnvifProbe
+from adapters.onvif.transport import Keeping, Transport
 from gateway.domain.camera import Device, DeviceId
 from gateway.domain.observation import Answer, DeviceMemory, FaultCause, Instant, Step
 from gateway.ports import Credential, ProbeContext, Secret
@@ -20,6 +25,22 @@ from gateway.ports import Credential, ProbeContext, Secret
 def credential(password: str = PASSWORD, username: str = USERNAME) -> Credential:
     """The district's credential, or a wrong one."""
     return Credential("district", username, Secret(password))
+
+
+TRANSPORTS: dict[str, Callable[[float, Keeping], Transport]] = {
+    "http1": Http1Transport,
+    "aiohttp": AiohttpTransport,
+}
+chosen = ["http1"]
+"""The HTTP client of every Watch; always named, so that a changed default cannot go unnoticed."""
+
+
+@pytest.fixture(params=sorted(TRANSPORTS), autouse=True)
+def each_transport(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Imported by a test module, it runs each of its tests on every HTTP client."""
+    before, chosen[0] = chosen[0], request.param
+    yield request.param
+    chosen[0] = before
 
 
 @functools.cache
@@ -36,6 +57,7 @@ class Watch:
     memory: dict[DeviceId, DeviceMemory] = field(default_factory=dict)
     connect_s: float = 2.0
     options: dict[str, Any] = field(default_factory=dict)
+    codec: Codec | None = None
     clock: LeapClock = field(default_factory=LeapClock)
 
     async def __aenter__(self) -> Self:
@@ -46,7 +68,10 @@ class Watch:
             memory=self.memory,
             **self.options,
         )
-        self.probe = OnvifProbe(context, codec=Codec(made_once()))
+        transport = TRANSPORTS[chosen[0]](self.connect_s, Keeping(context.kept_limit))
+        codec = self.codec or Codec(made_once())
+        self.probe = OnvifProbe(context, transport=transport, codec=codec)
+        assert self.probe._transport is transport
         return self
 
     async def __aexit__(

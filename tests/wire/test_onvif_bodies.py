@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from fakes.onvif_device import OnvifDevice, Request, envelope, reply, time_reply
-from fakes.onvif_watch import Watch, causes
+from fakes.onvif_watch import Watch, causes, each_transport  # noqa: F401
 
 from adapters.onvif.replies import Soap, read
 from adapters.onvif.transport import BODY_LIMIT, Reply

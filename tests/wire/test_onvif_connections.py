@@ -5,12 +5,12 @@ import gc
 from collections.abc import AsyncIterator
 
 import pytest
-from fakes.onvif_device import OnvifDevice, Request, time_reply
-from fakes.onvif_watch import Watch
+from fakes.onvif_device import OnvifDevice, Request, reply, time_reply
+from fakes.onvif_watch import Watch, causes, each_transport  # noqa: F401
 
 from adapters.onvif.transport import Keeping
 from gateway.domain.camera import DeviceId
-from gateway.domain.observation import DeviceMemory, Verdict
+from gateway.domain.observation import DeviceMemory, FaultCause, Verdict
 
 CAMERA = DeviceId("10.0.0.1:80")
 
@@ -116,3 +116,18 @@ def test_a_reuse_after_no_rest_proves_nothing() -> None:
     keeping.held(CAMERA, 5.0)
     keeping.held(CAMERA, 5.0)
     assert keeping.learned(CAMERA) is True
+
+
+async def test_a_reply_over_the_cap_leaves_no_connection_that_is_taken_for_a_fresh_one(
+    watch: Watch,
+) -> None:
+    # 300 kB arrive whole before the reader notices the cap: the connection looks idle and good.
+    for _ in range(10):
+        async with OnvifDevice() as camera:
+            await watch.reach(camera.device())
+            camera.replies["*"] = reply("<a/>" * 75_000)
+            assert causes(await watch.reach(camera.device())) == {FaultCause.BAD_RESPONSE}
+            camera.replies.clear()
+            camera.drop()
+            await asyncio.sleep(0)
+            assert (await watch.reach(camera.device())).found == ()

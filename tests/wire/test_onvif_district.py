@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 import pytest
-from fakes.onvif_watch import Watch, causes, trace
+from fakes.onvif_watch import Watch, causes, each_transport, trace  # noqa: F401
 from wire.virtual_fleet import Fleet
 
 from adapters.virtual.device import LiveDevice

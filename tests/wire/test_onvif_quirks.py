@@ -18,7 +18,7 @@ from fakes.onvif_device import (
     reply,
     time_reply,
 )
-from fakes.onvif_watch import Watch, causes, credential, trace
+from fakes.onvif_watch import Watch, causes, credential, each_transport, trace  # noqa: F401
 from lxml import etree
 
 from adapters.onvif import addressing, auth, content

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fakes.certificate import server_context
 from fakes.onvif_device import OnvifDevice, Request, envelope, fault, reply, time_reply
-from fakes.onvif_watch import Watch, causes, trace
+from fakes.onvif_watch import Watch, causes, each_transport, trace  # noqa: F401
 from fakes.raw_server import raw_server
 
 from adapters import dial

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 from fakes.onvif_device import PASSWORD, OnvifDevice, Request, fault, recorded
-from fakes.onvif_watch import Watch, causes, credential, trace
+from fakes.onvif_watch import Watch, causes, credential, each_transport, trace  # noqa: F401
 
 from adapters.onvif import budget
 from adapters.onvif.codec import Codec
@@ -327,7 +327,7 @@ async def test_the_templates_are_made_by_a_child_process_not_by_this_one() -> No
 
 
 async def test_checks_that_cannot_wait_for_the_templates_still_answer_step_one() -> None:
-    async with Watch(options={"codec": Codec()}) as watch, OnvifDevice() as camera:
+    async with Watch(codec=Codec()) as watch, OnvifDevice() as camera:
         early = await watch.signed(camera.device(), 0.1)
         late = await watch.signed(camera.device(), 20.0)
     assert early.verdict is Verdict.ANSWERED
