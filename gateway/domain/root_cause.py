@@ -46,6 +46,8 @@ class Trial:
     asked_at: Instant = NEVER
     pending: set[DeviceId] = field(default_factory=set)
     failures: int = 0
+    borne_out: bool = False
+    """A witness was there before the last round was asked."""
 
 
 @dataclass(slots=True)
@@ -206,10 +208,11 @@ class RootCause:
                 self._close(watch, now)
                 continue
             self._count_round(trial, now)
-            if trial.rounds_failed >= self.rules.rounds:
-                if witnessed(watch, trial.failed):
-                    ripe.append(watch)
+            if trial.rounds_failed >= self.rules.rounds and trial.borne_out:
+                ripe.append(watch)
             elif self._round_is_due(trial, now):
+                # A witness that appears only after the last failure proves nothing against the node.
+                trial.borne_out = witnessed(watch, trial.failed)
                 rounds.append(self._ask(watch, trial, now))
         return rounds, self._convict(ripe)
 
@@ -219,6 +222,8 @@ class RootCause:
             resting = now - watch.acquitted < self.rules.rest_s
             if watch.trial is not None or watch.down_since is not None:
                 continue
+            if any(elder.down_since is not None for elder in watch.above()):
+                continue  # explained already; what stays dead when the elder is back splits off
             if resting:
                 # Not lost: looked at again on the next step.
                 self._hot[watch.node.id] = watch

@@ -125,6 +125,15 @@ class Book:
             book.seconds[kind, index, slot] += seconds
             book.dirty[index] = True
 
+    def move(self, index: int, old: Kind, new: Kind, start: float, end: float) -> None:
+        """What one kind owns of a span goes to another: the cause was understood later."""
+        for day, slot, seconds in split(start, end):
+            book = self.day(day)
+            moved = min(seconds, float(book.seconds[old, index, slot]))
+            book.seconds[old, index, slot] -= moved
+            book.seconds[new, index, slot] += moved
+            book.dirty[index] = True
+
     def probe(self, indexes: Iterable[int], rtt_s: float | None, epoch_s: float) -> None:
         """Count one completed check of some channels."""
         local = epoch_s + SHANGHAI_S

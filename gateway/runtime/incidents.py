@@ -60,7 +60,7 @@ class IncidentBook:
     ) -> Case:
         """An incident of one channel."""
         row = Incident(
-            id=self.row_id("incident", outage.channel, outage.failed_at),
+            id=self._id(outage.channel, outage.failed_at, split_from),
             root=outage.channel,
             cause=outage.cause,
             began_after_at=outage.last_seen_at,
@@ -81,6 +81,11 @@ class IncidentBook:
 
         The oldest of them that is younger than two cadences keeps its id and is re-rooted upward.
         """
+        known = self.of_node.get(watch.node.id)
+        if known is not None:
+            # It failed again before its recovery was complete.
+            known.recovering = None
+            return known
         device = watch.node.kind is NodeKind.DEVICE
         cause = OutageCause.UNREACHABLE if device else OutageCause.UPLINK
         young = [] if split_from else self._young_below(watch, now)
@@ -88,14 +93,14 @@ class IncidentBook:
             case = min(young, key=lambda c: (c.row.confirmed_at, c.row.id))
             if case.node is not None:
                 self.of_node.pop(case.node.node.id, None)
-            case.node = watch
+            case.node, case.recovering = watch, None
             self._put(case, replace(case.row, root=watch.node.id, cause=cause))
             for other in young:
                 if other is not case:
                     self._merge(other, case, now)
         else:
             row = Incident(
-                id=self.row_id("incident", watch.node.id, failed),
+                id=self._id(watch.node.id, failed, split_from),
                 root=watch.node.id,
                 cause=cause,
                 began_after_at=None,
@@ -108,6 +113,10 @@ class IncidentBook:
             case = self._add(Case(row, watch))
         self.of_node[watch.node.id] = case
         return case
+
+    def _id(self, subject: str, at: Instant, split_from: str | None) -> str:
+        """A part that splits off has an id of its own: the whole may have grown from it."""
+        return self.row_id("incident", f"{subject}/{split_from}" if split_from else subject, at)
 
     def join(self, case: Case, outage: Outage[Instant]) -> None:
         """A channel belongs to a case from now on."""
@@ -180,7 +189,13 @@ class IncidentBook:
             if (case := self.of_channel.get(channel)) is not None and case.node is None
         ]
         found: Iterable[Case] = {id(case): case for case in (*nodes, *singles)}.values()
-        return [c for c in found if now - c.row.confirmed_at <= self.reroot_s]
+        return [
+            case
+            for case in found
+            # What began before the last good answer from below has a cause of its own.
+            if case.row.began_at > watch.good_started
+            and now - case.row.confirmed_at <= self.reroot_s
+        ]
 
     def _add(self, case: Case) -> Case:
         self.cases[case.row.id] = case

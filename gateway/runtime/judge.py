@@ -270,8 +270,12 @@ class Judge:
         if after.phase in SUSPICION:
             self.suspects[live.camera.id] = live
             down = not live.takeover and self.root.down_above(live.device.id) is not None
-            if after.phase is Phase.AWAITING or down:
+            if (after.phase is Phase.AWAITING and live.borne_out) or down:
                 self.awaiting[live.camera.id] = live
+            # A witness counts from the next failure on: one that appears only after the last
+            # failure says that *we* see again, not that the camera is away.
+            seen = after.failed is not None and self.witness.seen_since(live.branch, after.failed)
+            live.borne_out = seen
             self.ask(live, Step.REACH, next_recheck(after, self.rules.health, answer.ended))
         self.restate(live, answer.ended)
 
@@ -369,34 +373,40 @@ class Judge:
     def _join(self, live: Live, case: Case) -> None:
         if live.outage is None:
             return
-        upstream = case.row.cause is OutageCause.UPLINK
-        cause = OutageCause.UPLINK if upstream else live.outage.cause
-        if upstream and live.kind is Kind.BAD:
-            live.kind = Kind.BAD_UPSTREAM
+        if case.row.cause is OutageCause.UPLINK and live.outage.cause is not OutageCause.UPLINK:
+            self.accountant.hand_over(live, live.outage.failed_at, Kind.BAD, Kind.BAD_UPSTREAM)
+            live.outage = replace(live.outage, cause=OutageCause.UPLINK)
         self.incidents.join(case, live.outage)
-        live.outage = replace(live.outage, incident=case.row.id, cause=cause)
-        self._outages[live.outage.id] = live.outage
+        self.put_outage(live, replace(live.outage, incident=case.row.id))
+
+    def _disown(self, live: Live, since: Instant) -> None:
+        """The node above answers since then and this channel does not: the cause is its own."""
+        if live.outage is not None and live.outage.cause is OutageCause.UPLINK:
+            self.accountant.hand_over(live, since, Kind.BAD_UPSTREAM, Kind.BAD)
+            own = live.health.cause or OutageCause.TIMEOUT
+            live.outage = replace(live.outage, cause=own)
 
     def _witnessed(self, watch: NodeWatch, failed: Instant) -> bool:
-        chain = [watch, *watch.above()]
-        top = chain[-2] if len(chain) > 1 else None
-        return self.witness.seen_since(top.node.id if top else watch.node.id, failed)
+        below = {self.lives[c].branch for c in watch.channels if c in self.lives}
+        return self.witness.seen_outside(below, failed)
 
     def _node_down(self, watch: NodeWatch, now: Instant) -> None:
         below = [self.lives[c] for c in watch.uncontradicted() if c in self.lives]
         below = [live for live in below if not live.takeover]
-        if any(not live.maintenance for live in below):
+        if any(not live.maintenance for live in below) or watch.node.id in self.incidents.of_node:
             case = self.incidents.open_node(watch, watch.down_since or now, now)
             for channel in case.members:
                 self._join(self.lives[channel], case)
                 self._rename(self.lives[channel], case)
         for live in below:
             if live.health.phase in SUSPICION:
-                self._convict(live, now, watch)
+                # Each child needs a witness of its own: it is decided on the next sweep.
+                self.awaiting[live.camera.id] = live
+                self._decide(live, now)
             elif live.outage is not None and not live.outage.planned:
-                held = self.incidents.of_channel.get(live.camera.id)
-                if held is None:
-                    self._join(live, self.incidents.of_node[watch.node.id])
+                held = self.incidents.of_node.get(watch.node.id)
+                if held is not None and live.camera.id not in self.incidents.of_channel:
+                    self._join(live, held)
 
     def _rename(self, live: Live, case: Case) -> None:
         if live.outage is not None and live.outage.incident != case.row.id:
@@ -424,7 +434,9 @@ class Judge:
 
     def _decide(self, live: Live, now: Instant) -> None:
         failed = live.health.failed
-        if failed is None or not self.witness.seen_since(live.branch, failed):
+        if failed is None or self._began_blind(live):
+            return
+        if not self.witness.seen_since(live.branch, failed):
             return
         node = None if live.takeover else self.root.down_above(live.device.id)
         if node is not None or live.takeover or not self.root.accused_above(live.device.id):
@@ -439,7 +451,11 @@ class Judge:
             live = self.lives.get(channel)
             if live is None or live.outage is None or live.outage.id != outage_id:
                 continue
-            if live.outage.incident is not None or live.outage.planned:
+            if live.outage.incident is not None or live.outage.planned or live.outage.takeover:
+                continue
+            node = self.root.down_above(live.device.id)
+            if node is not None:
+                self._join(live, self.incidents.open_node(node, live.outage.failed_at, now))
                 continue
             if self.root.accused_above(live.device.id):
                 heapq.heappush(self._singles, (Instant(now + 1.0), channel, outage_id))
@@ -470,9 +486,12 @@ class Judge:
                 watch.down_since = failed
                 new = self.incidents.open_node(watch, failed, now, case.row.id)
                 for live in part:
+                    if new.row.cause is not OutageCause.UPLINK:
+                        self._disown(live, case.recovering)
                     self._join(live, new)
                     del left[live.camera.id]
         for live in left.values():
+            self._disown(live, case.recovering)
             if live.outage is not None:
                 self._rename(live, self.incidents.open_single(live.outage, now, case.row.id))
         self.incidents.end(case, case.recovering, Ending.SPLIT)
@@ -526,10 +545,18 @@ class Judge:
         if self.gap is not None:
             for live in list(self.suspects.values())[:PORTION]:
                 self._blindfold(live)
+        elif stale := [live for live in self.suspects.values() if self._began_blind(live)]:
+            for live in stale[:PORTION]:
+                self._blindfold(live)
         else:
             for live in list(self.blindfolded.values())[:PORTION]:
                 self._unfold(live)
                 self.ask(live, Step.REACH, self.gap_ended)
+
+    def _began_blind(self, live: Live) -> bool:
+        """Its run of failures began in a blindness that is over: it proves nothing."""
+        failed = live.health.failed
+        return failed is not None and failed <= self.gap_ended
 
     def _failed_blind(self, live: Live, answer: Answer) -> None:
         if self.gap is None:
@@ -537,7 +564,7 @@ class Judge:
             self.ask(live, Step.REACH, answer.ended)
             return
         if live.health.phase is Phase.UP:
-            self.accountant.settle(live, answer.ended, Kind.UNOBSERVED)
+            self.accountant.settle(live, self.gap.started_at, Kind.UNOBSERVED)
         self._blindfold(live)
 
     def _blindfold(self, live: Live) -> None:
@@ -545,7 +572,8 @@ class Judge:
         live.kind = live.kind if live.health.phase in LOST else Kind.UNOBSERVED
         live.health = unwatch(live.health, Sign.BLINDED)
         self.blindfolded[live.camera.id] = live
-        self.restate(live, self.gap.started_at if self.gap else live.mark)
+        gap = self.gap or self.last_gap
+        self.restate(live, gap.started_at if gap else live.mark)
 
     def _unfold(self, live: Live) -> None:
         del self.blindfolded[live.camera.id]

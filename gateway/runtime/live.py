@@ -34,6 +34,7 @@ class Live:
         mark / kind: every second before `mark` has been given away; those after it are of `kind`.
         bad_since: since when the open outage has been bad without a break.
         lost_since: since when the open outage could not be watched.
+        borne_out: a witness was there when its last failed check was judged.
     """
 
     index: int
@@ -58,6 +59,7 @@ class Live:
     unwatched: bool = False
     bad_since: Instant | None = None
     lost_since: Instant | None = None
+    borne_out: bool = False
     why: tuple[str, ...] = ()
     """The reason chain of the last check that failed."""
 
@@ -127,6 +129,13 @@ class Accountant:
             live.mark = until
         if then is not None:
             live.kind = then
+
+    def hand_over(self, live: Live, since: Instant, old: Kind, new: Kind) -> None:
+        """The seconds since then that were given to one kind belong to another after all."""
+        if live.mark > since and live.outage is not None and not live.outage.flapping:
+            self.book.move(live.index, old, new, self.epoch(since), self.epoch(live.mark))
+        if live.kind is old:
+            self.settle(live, since, new)
 
     def settle_observed(self, live: Live) -> None:
         """Give away what is certain now: up to the last completed check, never under suspicion."""

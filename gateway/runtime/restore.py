@@ -29,12 +29,11 @@ def load(judge: Judge, inventory: Inventory, now: Instant) -> None:
     old = dict(judge.lives)
     judge.accountant.book, rows = _new_book(judge, inventory)
     judge.lives, judge.order = {}, []
-    branches = {inventory.branch(d) for d in inventory.watched}
+    branch = _branches(inventory)
     for index, camera in enumerate(inventory.cameras.values()):
         device = inventory.devices[camera.device]
-        branch = _branch(inventory, device, alone=len(branches) < 2)  # noqa: PLR2004
         live = _live(judge, old.pop(camera.id, None), camera, device, now)
-        live.index, live.branch = index, branch
+        live.index, live.branch = index, branch(device)
         judge.lives[camera.id] = live
         judge.order.append(live)
         judge.restate(live, now)
@@ -53,9 +52,16 @@ def _new_book(judge: Judge, inventory: Inventory) -> tuple[Book, list[RollUp]]:
     return book, rows
 
 
-def _branch(inventory: Inventory, device: Device, *, alone: bool) -> NodeId:
-    """Where a device counts as a witness: with one branch only, its own access node."""
-    return device.node if alone else inventory.branch(device)
+def _branches(inventory: Inventory) -> Callable[[Device], NodeId]:
+    """Where a device counts as a witness: its top-level branch.
+
+    With one branch only it is its own access node, and without a network tree each device is a branch.
+    """
+    ways: tuple[Callable[[Device], NodeId], ...] = (inventory.branch, lambda device: device.node)
+    for way in ways:
+        if len({way(device) for device in inventory.watched}) > 1:
+            return way
+    return lambda device: NodeId(device.id)
 
 
 def _live(judge: Judge, live: Live | None, camera: Camera, device: Device, now: Instant) -> Live:

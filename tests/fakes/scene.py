@@ -115,6 +115,7 @@ class Scene:
         self.batches: list[Changes[Instant]] = []
         self._agenda: list[_Check] = []
         self._wished: dict[tuple[DeviceId, Step], float] = {}
+        self._busy: dict[DeviceId, float] = {}
         self._order = count()
         self._ready: list[tuple[float, int, Observation]] = []
         self._windows_at = -1.0
@@ -187,13 +188,14 @@ class Scene:
         """Hand a batch to the judge, as the pipeline does."""
         self._collect(self.judge.judge(batch, now))
         for ask in self.judge.asks:
-            key = (ask.device, ask.step)
-            at = max(ask.at, now)
-            if self._wished.get(key, 1e18) <= at:
-                continue
-            self._wished[key] = at
-            heapq.heappush(self._agenda, _Check(at, next(self._order), ask.device, ask.step, False))
+            self._wish(ask.device, ask.step, max(ask.at, now))
         self.judge.asks.clear()
+
+    def _wish(self, device: DeviceId, step: Step, at: float) -> None:
+        if self._wished.get((device, step), 1e18) <= at:
+            return
+        self._wished[device, step] = at
+        heapq.heappush(self._agenda, _Check(at, next(self._order), device, step, routine=False))
 
     def _plan(self, device: DeviceId, after: float) -> None:
         cadence = self.rules.health.cadence_s
@@ -210,8 +212,14 @@ class Scene:
             return
         if not self.watching or check.device not in self.inventory.channels_of:
             return
+        if self._busy.get(check.device, 0.0) > check.at:
+            # One check a device at a time: a wish waits, the round's answer is under way.
+            if not check.routine:
+                self._wish(check.device, check.step, self._busy[check.device])
+            return
         self.asked.append((check.at - self.start, check.device, check.step, check.routine))
         answer = self.answer(check.device, check.step, check.at)
+        self._busy[check.device] = answer.ended
         for camera in self.inventory.channels_of[check.device]:
             observation = Observation(camera.id, check.device, answer)
             heapq.heappush(self._ready, (answer.ended, next(self._order), observation))
