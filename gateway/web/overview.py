@@ -20,8 +20,11 @@ from gateway.web.wall import Wall
 
 KEPT_S = 1.0
 """A document of the whole fleet is made at most once a second, however many ask."""
-CSV_KEPT_S = 30.0
+CSV_KEPT_S = 60.0
 """Roll-ups are flushed every few minutes, so a younger table would say the same."""
+
+
+STATE_NAMES = tuple(state.value for state in State)
 
 
 class Document(NamedTuple):
@@ -57,10 +60,13 @@ KEPT = web.AppKey("kept", Kept)
 
 def counted(states: Mapping[State, int]) -> Json:
     """Counts of all states, and their sums: in use + decommissioned = total, always."""
-    counts = {state.value: states.get(state, 0) for state in State}
-    total = sum(counts.values())
-    in_use = total - counts[State.DECOMMISSIONED]
-    return {**counts, "in_use": in_use, "total": total}
+    counts: Json = dict.fromkeys(STATE_NAMES, 0)
+    for state, number in states.items():
+        counts[state] = number
+    total = sum(states.values())
+    counts["in_use"] = total - states.get(State.DECOMMISSIONED, 0)
+    counts["total"] = total
+    return counts
 
 
 def fleet(projection: Projection) -> Json:
