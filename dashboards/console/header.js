@@ -3,6 +3,7 @@ import { api } from "./api.js";
 import { Elapsed, Mark, useTopics } from "./bits.js";
 import { html } from "./html.js";
 import { STATES } from "./marks.js";
+import { themeOf } from "./route.js";
 import { clock, duration, moment, number, t, word } from "./words.js";
 
 /** @typedef {import("./store.js").Store} Store */
@@ -12,7 +13,7 @@ export function Header({ store, onHelp }) {
   useTopics(store, "phase", "wall", "states", "stream", "route");
   const { total, route } = store;
   const inUse = STATES.reduce((sum, state, i) => sum + (state === "decommissioned" ? 0 : total[i]), 0);
-  const light = route.theme ? route.theme === "light" : matchMedia("(prefers-color-scheme: light)").matches;
+  const light = themeOf(route) === "light";
   return html`<header class="header">
     <div class="brand"><svg class="logo" viewBox="0 0 24 24" aria-hidden="true"><path d="M3 3h8v8H3zM13 3h8v8h-8zM3 13h8v8H3z" /><path class="logo-hot" d="M13 13h8v8h-8z" /></svg>
       <div><div class="brand-name">Sightline</div><h1>${t("app.title")}</h1></div></div>

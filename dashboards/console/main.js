@@ -8,7 +8,7 @@ import { Help } from "./help.js";
 import { html, render, useCallback, useEffect, useRef, useState } from "./html.js";
 import { IncidentsView, sorted, toggle } from "./incidents.js";
 import { onKeys } from "./keys.js";
-import { readRoute, takeToken } from "./route.js";
+import { PREFERS_LIGHT, readRoute, takeToken, themeOf } from "./route.js";
 import { SessionForm, signIn } from "./session.js";
 import { Store } from "./store.js";
 import { follow } from "./stream.js";
@@ -23,8 +23,7 @@ const store = new Store();
 function applyPreferences({ route }) {
   useLanguage(route.lang);
   document.title = `Sightline ${t("app.title")}`;
-  if (route.theme) document.documentElement.dataset.theme = route.theme;
-  else delete document.documentElement.dataset.theme;
+  document.documentElement.dataset.theme = themeOf(route);
 }
 
 /** @param {{ failure: string }} props what went wrong with the token in the address */
@@ -92,6 +91,7 @@ function Signed() {
 async function start() {
   applyPreferences(store);
   store.on("route", () => applyPreferences(store));
+  PREFERS_LIGHT.addEventListener("change", () => store.tell("route"));
   window.addEventListener("popstate", () => {
     store.route = readRoute();
     store.tell("route");

@@ -285,7 +285,7 @@ export const MESSAGES = {
     "legend.title": "Legend and filter: choose states to see only those",
 
     "incidents.title": "Incidents",
-    "incidents.count": "{n} open, {channels} channels affected",
+    "incidents.count": "{n} open, {channels} ch down",
     "incidents.sort_biggest": "Biggest",
     "incidents.sort_newest": "Newest",
     "incidents.none": "No open incident",

@@ -54,6 +54,13 @@ export function writeRoute(route, step) {
   else history.replaceState(null, "", url);
 }
 
+export const PREFERS_LIGHT = matchMedia("(prefers-color-scheme: light)");
+
+/** The theme on the screen. @param {Route} route @returns {"light" | "dark"} */
+export function themeOf(route) {
+  return route.theme || (PREFERS_LIGHT.matches ? "light" : "dark");
+}
+
 /** Takes `#token=...` out of the address bar, once. @returns {string} */
 export function takeToken() {
   const match = /^#token=(.+)$/.exec(location.hash);

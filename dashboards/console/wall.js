@@ -4,6 +4,7 @@ import { html, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useStat
 import { arrange, channelAt, channelBeside } from "./layout.js";
 import { STATES } from "./marks.js";
 import { Painter } from "./painter.js";
+import { themeOf } from "./route.js";
 import { Search } from "./search.js";
 import { channels, number, t, word } from "./words.js";
 
@@ -83,7 +84,7 @@ function Squares({ store, groups, lit, faint }) {
   const painter = useRef(/** @type {Painter | null} */ (null));
   const [space, setSpace] = useState({ width: 0, height: 0, scale: 1 });
   const [pointed, setPointed] = useState(-1);
-  const theme = useTheme();
+  const theme = themeOf(store.route);
 
   useEffect(() => {
     const box = /** @type {HTMLDivElement} */ (scroll.current);
@@ -108,6 +109,10 @@ function Squares({ store, groups, lit, faint }) {
     painter.current.paintAll(layout, store.states, lit, faint);
     canvas.current.dataset.painted = "all";
   }, [layout, lit, theme]);
+  useEffect(() => {
+    const [first] = store.marked;
+    if (layout && first !== undefined) reveal(scroll.current, layout, first, space.scale);
+  }, [layout, store.marked]);
   useEffect(() => {
     let frame = 0;
     /** @type {Set<number>} */
@@ -163,23 +168,6 @@ function Squares({ store, groups, lit, faint }) {
       ${layout && html`<${Tip} store=${store} layout=${layout} index=${pointed} scale=${space.scale} box=${scroll.current} />`}
     </div>
   </div>`;
-}
-
-/** Changes with the colours on the screen, so that the wall is drawn anew. */
-function useTheme() {
-  const [count, setCount] = useState(0);
-  useEffect(() => {
-    const again = () => setCount((n) => n + 1);
-    const query = matchMedia("(prefers-color-scheme: light)");
-    query.addEventListener("change", again);
-    const observer = new MutationObserver(again);
-    observer.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
-    return () => {
-      query.removeEventListener("change", again);
-      observer.disconnect();
-    };
-  }, []);
-  return count;
 }
 
 /** Scrolls a square into sight. @param {HTMLElement | null} box @param {Layout} layout @param {number} index @param {number} scale */

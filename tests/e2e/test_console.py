@@ -1,167 +1,35 @@
 """The console in Debian's Chromium, against the real web application over a virtual district."""
 
 import dataclasses
-import os
-import shutil
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-from fakes.console_gateway import FAILED_CHAINS, ConsoleGateway
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from fakes.console_answers import FAILED_CHAINS
+from fakes.console_gateway import ConsoleGateway
+from fakes.console_page import (
+    Opener,
+    as_number,
+    browser,
+    gateway,
+    legend,
+    on_the_wall,
+    opened,
+    pixels,
+    shown,
+    state_of,
+    totals,
+)
+from playwright.sync_api import expect
 
-from gateway.domain.camera import ChannelId
 from gateway.domain.ledger import State
 from gateway.domain.observation import OutageCause
 from gateway.ports import NoteKind
-from gateway.resources import data_dir
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-LIBRARIES = data_dir("dashboards") / "console" / "lib" / "preact.js"
+__all__ = ["browser", "gateway", "opened"]
+
 FLEET = 12_328
 TOWNSHIPS = 31
-CONTRAST_AA = 4.5
 
 pytestmark = pytest.mark.slow
-
-
-def need(path: Path, how: str) -> None:
-    """Skip on a developer's machine, fail in CI."""
-    if path.exists():
-        return
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{path.name} is missing in CI: {how}")
-    pytest.skip(f"{path.name} is missing: {how}")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    need(Path(CHROMIUM), "apt-get install chromium fonts-noto-cjk")
-    need(LIBRARIES, "npm ci && npm run lib in dashboards/console (make setup)")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
-def gateway(browser: Browser) -> Iterator[ConsoleGateway]:
-    with ConsoleGateway() as running:
-        yield running
-
-
-@dataclasses.dataclass
-class Watched:
-    """A page, and what it must not do."""
-
-    page: Page
-    errors: list[str]
-    requests: set[str]
-
-
-Opener = Callable[..., Page]
-
-
-@pytest.fixture
-def opened(browser: Browser, gateway: ConsoleGateway) -> Iterator[Opener]:
-    """Opens signed-in pages; afterwards none may have logged an error or left its origin."""
-    pages: list[Watched] = []
-
-    def open_page(
-        query: str = "",
-        *,
-        token: str | None = None,
-        sign_in: bool = True,
-        cuttable: bool = False,
-    ) -> Page:
-        viewport: Any = {"width": 1440, "height": 900}
-        page = browser.new_context(color_scheme="dark", viewport=viewport).new_page()
-        if cuttable:
-            page.clock.install()
-        watched = Watched(page, [], set())
-
-        def listen(message: ConsoleMessage) -> None:
-            # Chromium itself logs a cut connection as an error.
-            if message.type == "error" and not (cuttable and "net::ERR_" in message.text):
-                watched.errors.append(message.text)
-
-        page.on("console", listen)
-        page.on("pageerror", lambda error: watched.errors.append(str(error)))
-        page.on("request", lambda request: watched.requests.add(request.url))
-        page.add_init_script(
-            "addEventListener('securitypolicyviolation', e => "
-            "console.error(`policy: ${e.violatedDirective} ${e.blockedURI}`))"
-        )
-        fragment = f"#token={token or gateway.token}" if sign_in else ""
-        page.goto(f"{gateway.url}{query}{fragment}")
-        if sign_in:
-            expect(page.locator(".legend-sum b")).to_be_visible()
-            expect(page.locator(".pulse.live")).to_be_visible()
-            pages.append(watched)
-        return page
-
-    yield open_page
-    for watched in pages:
-        foreign = {url for url in watched.requests if not url.startswith(gateway.url)}
-        watched.page.context.close()
-        assert watched.errors == []
-        assert foreign == set()
-
-
-def shown(gateway: ConsoleGateway) -> Counter[State]:
-    return gateway.projection.total()
-
-
-def totals(page: Page) -> dict[str, int]:
-    """The counts of the header by state."""
-    return {
-        str(item.get_attribute("data-total")): as_number(item.locator("dd").inner_text())
-        for item in page.locator("[data-total]").all()
-    }
-
-
-def legend(page: Page) -> dict[str, int]:
-    """The counts of the legend by state."""
-    return {
-        str(item.get_attribute("data-state")): as_number(item.locator("b").inner_text())
-        for item in page.locator(".legend-item").all()
-    }
-
-
-def as_number(text: str) -> int:
-    return int(text.replace(",", ""))
-
-
-def on_the_wall(gateway: ConsoleGateway) -> list[ChannelId]:
-    """The channels in the order of the wall."""
-    order = gateway.projection.order
-    return [
-        view.camera.id
-        for view in sorted(order, key=lambda v: (v.camera.township, v.camera.village, v.index))
-    ]
-
-
-def pixels(page: Page) -> str:
-    """What the wall shows inside of the ring, as one text."""
-    script = """() => {
-        const canvas = document.querySelector('.canvas'), at = canvas.getBoundingClientRect();
-        const ring = document.querySelector('.ring-pointed').getBoundingClientRect();
-        const x = ring.left - at.left + ring.width / 2, y = ring.top - at.top + ring.height / 2;
-        return canvas.getContext('2d').getImageData(x - 2, y - 2, 4, 4).data.join();
-    }"""
-    return str(page.evaluate(script))
 
 
 def test_the_wall_counts_what_the_gateway_counts(opened: Opener, gateway: ConsoleGateway) -> None:
@@ -199,10 +67,6 @@ def test_a_pushed_change_repaints_its_square_and_moves_the_legend(
     gateway.run(gateway.set_state(changed, State.ONLINE))
     expect(page.locator('[data-state="offline"] b')).to_have_text(f"{was['offline']:,}")
     assert pixels(page) == before
-
-
-def state_of(gateway: ConsoleGateway, channel: ChannelId) -> State:
-    return gateway.projection.channels[channel].state
 
 
 def test_a_click_on_a_square_opens_its_camera(opened: Opener, gateway: ConsoleGateway) -> None:
@@ -381,104 +245,3 @@ def test_a_new_archive_loads_the_wall_again(opened: Opener, gateway: ConsoleGate
     page.keyboard.press("ArrowRight")
     expect(page.locator("#wall-pointed .tip-name")).to_have_text(renamed.name)
     gateway.run(gateway.load(gateway.inventory))
-
-
-def test_without_a_session_a_token_is_asked_for(opened: Opener, gateway: ConsoleGateway) -> None:
-    page = opened(sign_in=False)
-    expect(page.locator("#token")).to_be_focused()
-    page.fill("#token", "slt_wrong")
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("alert")).to_have_text("令牌无效、已过期或已吊销")
-    page.fill("#token", gateway.token)
-    page.keyboard.press("Enter")
-    expect(page.locator(".legend-sum b")).to_have_attribute("data-sum", str(FLEET))
-    (cookie,) = page.context.cookies()
-    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
-    page.get_by_role("button", name="退出").click()
-    expect(page.locator("#token")).to_be_visible()
-    assert page.context.cookies() == []
-    page.context.close()
-
-
-def test_the_token_leaves_the_address_at_once(opened: Opener) -> None:
-    page = opened("?lang=en")
-    assert page.url.endswith("?lang=en")
-    assert "token" not in str(page.evaluate("JSON.stringify([history.state, location.href])"))
-
-
-def test_a_viewer_is_not_offered_what_it_may_not_do(
-    opened: Opener, gateway: ConsoleGateway
-) -> None:
-    channel = gateway.scene.singles[0]
-    page = opened(f"?camera={channel}", token=gateway.viewer_token)
-    expect(page.locator(".chain")).to_be_visible()
-    expect(page.locator("#check-now")).to_have_count(0)
-    page.keyboard.press("Escape")
-    page.keyboard.press("j")
-    page.keyboard.press("Enter")
-    expect(page.locator(".children")).to_be_visible()
-    expect(page.locator(".incident-detail .primary")).to_have_count(0)
-
-
-def test_the_policy_allows_nothing_inline_and_nothing_foreign(
-    opened: Opener, gateway: ConsoleGateway
-) -> None:
-    page = opened()
-    response = page.request.get(gateway.url)
-    policy = response.headers["content-security-policy"]
-    assert "default-src 'self'" in policy
-    assert "unsafe" not in policy
-    assert page.request.get(gateway.url + "lib.mjs").status == 404
-
-
-@pytest.mark.parametrize("theme", ["dark", "light"])
-def test_text_has_the_contrast_that_aa_asks_for(opened: Opener, theme: str) -> None:
-    page = opened(f"?theme={theme}")
-    read = "name => getComputedStyle(document.documentElement).getPropertyValue(name).trim()"
-    words = [f"--word-{state.value}" for state in State]
-    low = {
-        (ink, ground): round(ratio, 2)
-        for ink in ("--text", "--soft", *words)
-        for ground in ("--ground", "--pane", "--raised")
-        if (ratio := contrast(page.evaluate(read, ink), page.evaluate(read, ground))) < CONTRAST_AA
-    }
-    assert low == {}
-
-
-def contrast(one: str, other: str) -> float:
-    """The ratio of WCAG 2 for two colours written #rrggbb."""
-
-    def luminance(colour: str) -> float:
-        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
-
-
-def test_a_long_watch_leaves_no_nodes_or_listeners_behind(
-    opened: Opener, gateway: ConsoleGateway
-) -> None:
-    page = opened()
-    devtools = page.context.new_cdp_session(page)
-
-    def watch(rounds: int) -> tuple[int, int]:
-        for n in range(rounds):
-            page.evaluate(f"document.querySelectorAll('.incident-line')[{n % 5}].click()")
-            page.locator(".child").first.click()
-            expect(page.locator(".chain, .chain-good").first).to_be_visible()
-            flip = State.UNKNOWN if n % 2 else State.ONLINE
-            gateway.run(gateway.set_state(on_the_wall(gateway)[5:25], flip))
-            page.keyboard.press("Escape")
-            page.keyboard.press("Escape")
-            expect(page.locator(".incident.expanded")).to_have_count(0)
-        time.sleep(0.3)
-        devtools.send("HeapProfiler.collectGarbage")
-        counted = devtools.send("Memory.getDOMCounters")
-        return counted["nodes"], counted["jsEventListeners"]
-
-    nodes, listeners = watch(3)
-    more_nodes, more_listeners = watch(7)
-    assert more_nodes <= nodes + 150
-    assert more_listeners <= listeners + 20

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from aiohttp import web
+from fakes.console_answers import FAILED_CHAINS, FAULTS, degraded, failed, good
 
 from adapters.memory import MemoryStore
 from adapters.virtual.fleet import build_district
@@ -31,17 +32,7 @@ from gateway.domain.ledger import (
     Outage,
     State,
 )
-from gateway.domain.observation import (
-    Answer,
-    FaultCause,
-    Finding,
-    Instant,
-    Observation,
-    OutageCause,
-    Step,
-    TraceStep,
-    Verdict,
-)
+from gateway.domain.observation import Answer, Instant, Observation, OutageCause
 from gateway.feed import Feed
 from gateway.inventory import Inventory
 from gateway.ports import IncidentNote, NoteKind, Role
@@ -64,23 +55,6 @@ SHARES = {
     State.DECOMMISSIONED: 14,
 }
 SINGLES = 42
-FAILED_CHAINS = {
-    OutageCause.REFUSED: (TraceStep("tcp", ok=False, detail="connection refused", ms=0.8),),
-    OutageCause.UNREACHABLE: (TraceStep("tcp", ok=False, detail="no route to host", ms=1204.0),),
-    OutageCause.UPLINK: (TraceStep("tcp", ok=False, detail="no answer within 2 s", ms=2000.3),),
-    OutageCause.POWER: (TraceStep("tcp", ok=False, detail="no answer within 2 s", ms=2000.3),),
-    OutageCause.TIMEOUT: (
-        TraceStep("tcp", ok=True, ms=11.2),
-        TraceStep("http", ok=False, detail="no status line within 3 s", ms=2988.7),
-    ),
-}
-FAULTS = {
-    FaultCause.CLOCK: "device clock 41.7 s ahead",
-    FaultCause.AUTH: "401 after a signed request",
-    FaultCause.NOT_ONVIF: "200 text/html from /onvif/device_service",
-    FaultCause.BAD_RESPONSE: "the envelope ends before its closing tag",
-    FaultCause.WRONG_DEVICE: "serial differs from the archive",
-}
 
 
 def inventory_of(seed: int, cameras: int, out_of_use: int) -> Inventory:
@@ -366,7 +340,7 @@ class ConsoleGateway:
             if outage.ended_at is None:
                 self._saw(outage.channel, self.failed(outage.cause))
         for fault in faults:
-            self._saw(fault.channel, self.degraded(fault.cause))
+            self._saw(fault.channel, degraded(self.clock.now(), fault.cause))
 
     def _saw(self, channel: ChannelId, answer: Answer) -> None:
         device = self.inventory.cameras[channel].device
@@ -389,41 +363,11 @@ class ConsoleGateway:
 
     def good(self, at: Instant | None = None) -> Answer:
         """A check in which every step was good."""
-        started = self.clock.now() if at is None else at
-        rtt = self.rng.uniform(0.004, 0.04)
-        ended = Instant(started + rtt)
-        offset = self.rng.uniform(-2, 2)
-        return Answer(
-            Step.REACH, started, ended, Verdict.ANSWERED, rtt_s=rtt, clock_offset_s=offset
-        )
+        return good(self.clock.now() if at is None else at, self.rng)
 
     def failed(self, cause: OutageCause) -> Answer:
-        """A check without an answer."""
-        now = self.clock.now()
-        chain = FAILED_CHAINS[cause]
-        return Answer(
-            Step.REACH, now, Instant(now + 2), Verdict.NO_ANSWER, cause=cause, chain=chain
-        )
-
-    def degraded(self, cause: FaultCause) -> Answer:
-        """A check of a device that answers, but not well."""
-        now = self.clock.now()
-        chain = (
-            TraceStep("tcp", ok=True, ms=9.1),
-            TraceStep("http", ok=True, detail="200", ms=18.4),
-            TraceStep("soap", ok=cause is not FaultCause.BAD_RESPONSE, ms=1.2),
-            TraceStep(cause.value, ok=False, detail=FAULTS[cause], ms=0.1),
-        )
-        return Answer(
-            Step.SIGNED,
-            now,
-            Instant(now + 0.03),
-            Verdict.ANSWERED,
-            tested=frozenset({cause}),
-            found=(Finding(cause, FAULTS[cause]),),
-            chain=chain,
-            rtt_s=0.018,
-        )
+        """A check without an answer, just now."""
+        return failed(self.clock.now(), cause)
 
     async def _check(self, channel: ChannelId) -> Answer:
         await asyncio.sleep(0.05)
