@@ -63,7 +63,7 @@ class PollSettings(_Section):
     check_s: Seconds = Field(3.0, description="limit for a whole check")
     recheck_s: Seconds = Field(5.0, description="interval of the re-checks of a suspect")
     recheck_rate: int = Field(400, ge=1, description="re-checks a second, at most, in the process")
-    slots: int = Field(1024, ge=1, description="checks in flight, healthy devices")
+    slots: int = Field(2048, ge=1, description="checks in flight, healthy devices")
     dead_slots: int = Field(2048, ge=1, description="checks in flight, devices not answering")
     per_uplink: int = Field(256, ge=1, description="healthy checks in flight below one uplink")
     kept_connections: int = Field(14_000, ge=0, description="idle connections kept at most")

@@ -19,11 +19,12 @@ from gateway.commands.options import (
     settings_from,
 )
 from gateway.domain.camera import Camera, ChannelId, CheckBy, Device
-from gateway.domain.observation import Answer, Instant, Verdict
-from gateway.domain.survey import Proposal, propose
+from gateway.domain.observation import Answer, Instant, Step, Verdict
+from gateway.domain.survey import Proposal, propose, questions
 from gateway.errors import Refused, UsageError
 from gateway.inventory import Inventory
 from gateway.ports import Probe, ProbeContext
+from gateway.registry import get
 from gateway.runtime.clock import SystemClock
 from gateway.settings import Settings
 
@@ -124,8 +125,6 @@ def _print(camera: Camera, device: Device, answers: Any) -> None:  # noqa: ANN40
 
 async def _survey(settings: Settings, *, as_json: bool) -> None:
     inventory, context = await _context(settings)
-    from gateway.registry import get
-
     probes = {way: get("sightline.probes", way.value)(context) for way in CheckBy}
     gate = asyncio.Semaphore(SURVEY_AT_ONCE)
     found: list[tuple[Device, Proposal]] = []
@@ -135,7 +134,7 @@ async def _survey(settings: Settings, *, as_json: bool) -> None:
         async def one(device: Device) -> None:
             async with gate:
                 proposal = await survey_device(device, probes, context)
-            if proposal.check_by is not device.check_by:
+            if proposal.changes or proposal.check_by is None:
                 found.append((device, proposal))
             progress.advance(bar)
 
@@ -148,20 +147,28 @@ async def _survey(settings: Settings, *, as_json: bool) -> None:
 async def survey_device(
     device: Device, probes: dict[CheckBy, Probe], context: ProbeContext
 ) -> Proposal:
-    """Ask a device each way in turn until one is proposed."""
-    answers: dict[CheckBy, Answer] = {}
-    from gateway.domain.observation import Step
-
-    for way in CheckBy:
+    """Ask a device one way after the other until something can be proposed."""
+    asked: list[tuple[Device, Answer]] = []
+    for question in questions(device):
         deadline = Instant(context.clock.now() + context.check_s)
-        answers[way] = await probes[way].check(device, Step.REACH, deadline)
-    return propose(device, answers)
+        answer = await probes[question.check_by].check(question, Step.REACH, deadline)
+        asked.append((question, answer))
+        proposal = propose(device, asked)
+        if proposal is not None:
+            return proposal
+    return Proposal(None, device.port, changes=False, reason="nothing answered")
 
 
 def _print_survey(found: list[tuple[Device, Proposal]], asked: int, *, as_json: bool) -> None:
     if as_json:
         rows = [
-            {"device": d.id, "check_by": d.check_by, "proposed": p.check_by, "reason": p.reason}
+            {
+                "device": d.id,
+                "check_by": d.check_by,
+                "proposed": p.check_by,
+                "port": p.port,
+                "reason": p.reason,
+            }
             for d, p in found
         ]
         print_json({"asked": asked, "proposals": rows})

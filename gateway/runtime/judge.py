@@ -61,6 +61,8 @@ SWEEP_S = 0.25
 PORTION = 500
 """Channels handled a sweep when all of them change at once: keeps the loop free."""
 LAPSE_PORTIONS = 64
+SIGNED_CAUSES = frozenset({FaultCause.AUTH, FaultCause.LOCKED_OUT, FaultCause.WRONG_DEVICE})
+"""Faults that only a signed check can find."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +155,9 @@ class Judge:
             self._unanswered(live, answer)
         elif live.health.phase in SUSPICION:
             self.ask(live, Step.REACH, next_recheck(live.health, self.rules.health, answer.ended))
-        elif live.health.phase is Phase.RETURNING:
-            soon = Instant(answer.ended + self.rules.health.recheck_s)
-            self.ask(live, Step.REACH, soon)
+        else:
+            # Our own trouble cost this device its turn: it is asked again before the next one.
+            self.ask(live, Step.REACH, Instant(answer.ended + self.rules.health.recheck_s))
 
     def ask(self, live: Live, step: Step, at: Instant) -> None:
         """Wish for a check."""
@@ -276,7 +278,8 @@ class Judge:
             # failure says that *we* see again, not that the camera is away.
             seen = after.failed is not None and self.witness.seen_since(live.branch, after.failed)
             live.borne_out = seen
-            self.ask(live, Step.REACH, next_recheck(after, self.rules.health, answer.ended))
+            if not down:
+                self.ask(live, Step.REACH, next_recheck(after, self.rules.health, answer.ended))
         self.restate(live, answer.ended)
 
     # --- faults
@@ -307,9 +310,9 @@ class Judge:
             run.count += 1
         rules = self.rules.health
         span = answer.ended - run.first_started
-        signed = answer.step is Step.SIGNED
-        # A signed check repeats itself and costs logins: its word is enough.
-        if signed or (run.count >= rules.confirm_failures and span >= rules.confirm_span_s):
+        # A login is judged once: asking again would cost logins, and devices lock out.
+        once = finding.cause in SIGNED_CAUSES
+        if once or (run.count >= rules.confirm_failures and span >= rules.confirm_span_s):
             self._open_fault(live, answer, finding, run)
         else:
             self.ask(live, Step.REACH, Instant(run.first_started + run.count * rules.recheck_s))
@@ -317,7 +320,7 @@ class Judge:
     def _open_fault(self, live: Live, answer: Answer, finding: Finding, run: FaultRun) -> None:
         del live.runs[finding.cause]
         self.accountant.settle(live, answer.ended)
-        clean = live.signed_clean if answer.step is Step.SIGNED else live.clean
+        clean = live.signed_clean if finding.cause in SIGNED_CAUSES else live.clean
         fault = Fault(
             id=self.row_id(f"fault/{finding.cause}", live.camera.id, run.failed),
             channel=live.camera.id,
@@ -443,7 +446,9 @@ class Judge:
             if node is not None or live.health.phase is Phase.AWAITING:
                 self._convict(live, now, node)
             else:
+                # The node above is back, and this one has not failed often enough by itself.
                 del self.awaiting[live.camera.id]
+                self.ask(live, Step.REACH, next_recheck(live.health, self.rules.health, now))
 
     def _open_singles(self, now: Instant) -> None:
         while self._singles and self._singles[0][0] <= now:

@@ -65,9 +65,8 @@ class Live:
 
     def saw_clean(self, answer: Answer) -> None:
         """A check without findings: from here on a new fault has its lower bound."""
-        if answer.step is Step.REACH:
-            self.clean = answer.started
-        elif answer.step is Step.SIGNED and answer.tested:
+        self.clean = answer.started
+        if answer.step is Step.SIGNED and FaultCause.AUTH in answer.tested:
             self.signed_clean = answer.started
 
     @property

@@ -129,7 +129,7 @@ class Pipeline:
 
     def _count(self, changes: Changes[Instant]) -> None:
         now = self.clock.now()
-        rows = (*changes.outages, *changes.faults)
+        rows: tuple[Outage[Instant] | Fault[Instant], ...] = (*changes.outages, *changes.faults)
         closed = [(now, row) for row in rows if row.ended_at is not None]
         self._closed = [c for c in self._closed if c[0] > now - CLOSED_KEPT_S] + closed
         for kind, (opened, ended) in self.projection.totals.items():

@@ -10,6 +10,8 @@ from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import structlog
+
 from gateway.domain.camera import CheckBy, Device, DeviceId, NodeId
 from gateway.domain.observation import Answer, Instant, Observation, Step, Verdict
 from gateway.domain.schedule import Agenda, Due, next_due, phase
@@ -23,10 +25,12 @@ from gateway.runtime.mailbox import Mailbox
 from gateway.runtime.stats import Stats
 from gateway.settings import PollSettings
 
+log = structlog.get_logger("sightline.poller")
 TICK_S = 0.02
 STARTS_A_TICK = 100
 """Checks begun without letting the loop breathe."""
 RETRY_S = 0.1
+STALL_TOLD_S = 0.25
 SIGNED_CHECKS = 4
 """A signed check makes several requests: it has so many times the limit of a plain one."""
 
@@ -255,6 +259,8 @@ class Poller:
         LOOP_LAG_SECONDS.observe(lag)
         IN_FLIGHT.labels("healthy").set(self.limits.healthy)
         IN_FLIGHT.labels("dead").set(self.limits.dead)
+        if lag > STALL_TOLD_S:
+            log.warning("the event loop was late", seconds=round(lag, 3))
         if lag > self.stall_s:
             self._stall = (before, now)
 
