@@ -9,7 +9,7 @@ stands in `asks`: the one edge that goes back to the poller.
 """
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import NamedTuple
@@ -482,11 +482,14 @@ class Judge:
         if now < case.recovering + 2 * self.rules.health.cadence_s:
             return
         left = {c: self.lives[c] for c in case.members if self.lives[c].outage is not None}
+        if case.node is not None and self._all_out(case.node, left):
+            # Nobody came back for good: it was no recovery.
+            case.recovering, case.node.down_since = None, case.row.began_at
+            return
         watches = list(case.node.below()) if case.node else []
         for watch in watches:
             part = [left[c] for c in watch.channels if c in left]
-            whole = all(c in left or self.lives[c].takeover for c in watch.channels)
-            if len(part) > 1 and whole:
+            if len(part) > 1 and self._all_out(watch, left):
                 failed = min(live.outage.failed_at for live in part if live.outage)
                 watch.down_since = failed
                 new = self.incidents.open_node(watch, failed, now, case.row.id)
@@ -500,6 +503,10 @@ class Judge:
             if live.outage is not None:
                 self._rename(live, self.incidents.open_single(live.outage, now, case.row.id))
         self.incidents.end(case, case.recovering, Ending.SPLIT)
+
+    def _all_out(self, watch: NodeWatch, out: Mapping[ChannelId, Live]) -> bool:
+        """Every channel below a node is out (those never seen good say nothing)."""
+        return all(c in out or self.lives[c].takeover for c in watch.channels)
 
     def _lapses(self, now: Instant) -> None:
         self._portion = (self._portion + 1) % LAPSE_PORTIONS
