@@ -19,6 +19,7 @@ from adapters.virtual.fleet import build_district, mix
 from adapters.virtual.listeners import free_port
 from adapters.virtual.model import VirtualDistrict
 from adapters.virtual.server import DistrictServer
+from adapters.virtual.traits import KILLABLE_SINGLES
 from gateway.errors import SightlineError, UsageError
 
 _SPARE_FILES: Final = 1_000
@@ -159,6 +160,9 @@ def virtual(
         float | None, typer.Option(help="of all durations of the scenario; default: cadence / 30")
     ] = None,
     truth: Annotated[Path | None, typer.Option(help="write the truth log to this file")] = None,
+    killable: Annotated[
+        float, typer.Option(min=0, max=0.5, help="share of the devices that may die alone")
+    ] = KILLABLE_SINGLES,
     *,
     serve_only: Annotated[bool, typer.Option("--serve-only", help="no scenario at all")] = False,
     control: Annotated[
@@ -189,7 +193,7 @@ def virtual(
     )
     try:
         ports = choose_ports(port)
-        district = build_district(seed, cameras, **ports)
+        district = build_district(seed, cameras, **ports, killable_singles=killable)
         raise_file_limit(district)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(district, ports, wish))

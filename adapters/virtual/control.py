@@ -4,10 +4,14 @@
 | --- | --- |
 | | `{"event":"ready", ...}` once all listeners are open |
 | `{"do":"start","length_s":180}` | `started`, then `trouble` for notable steps, then `finished` |
+| `{"do":"apply","id":"x","trouble":"drop_syn","devices":[...]}` | `applied`, with the time |
+| `{"do":"heal","id":"x"}` | `healed`, with the time: that trouble ends |
+| `{"do":"heal"}` | `healed`: whatever the script or hands left broken is well again |
 | `{"do":"stats"}` | `stats` |
-| `{"do":"heal"}` | `healed`: whatever the script left broken is well again |
 | `{"do":"stop"}` or the end of stdin | the process ends with 0 |
 
+`apply` is a trouble by hand, written to the truth log like those of a script. `devices` are ids of the
+archive; `node` says on which network node they all hang; the trouble `blind` takes neither.
 Anything else is answered by `{"event":"error","message":...}`.
 """
 
@@ -20,6 +24,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from adapters.virtual.device import DEAD
+from adapters.virtual.model import Trouble
 from adapters.virtual.narration import narrate
 from adapters.virtual.runner import Runner, Told
 from adapters.virtual.scenario import (
@@ -28,12 +34,15 @@ from adapters.virtual.scenario import (
     FLAP_WINDOW_S,
     FULL_LENGTH_S,
     PlanOptions,
+    ScriptedTrouble,
     plan,
 )
 from adapters.virtual.server import DistrictServer, utc_now
 from adapters.virtual.truth import TruthLog
+from gateway.domain.camera import DeviceId, NodeId
 
 Say = Callable[[Mapping[str, Any]], None]
+BLIND: Final = "blind"
 _LONGEST_S: Final = 86_400.0
 
 
@@ -68,6 +77,7 @@ class Controller:
         self._runs = 0
         self._task: asyncio.Task[None] | None = None
         self._runner: Runner | None = None
+        self._hand: Runner | None = None
         self._log: TruthLog | None = None
 
     def start(self, length_s: float = FULL_LENGTH_S) -> None:
@@ -76,8 +86,7 @@ class Controller:
         Raises:
             ValueError: no truth log was given, or the length makes no sense.
         """
-        if self._truth is None:
-            raise ValueError("give --truth FILE to run a script")
+        log = self._open_log()
         if not 0 < length_s <= _LONGEST_S:
             raise ValueError("length_s must be above 0 and at most a day")
         self.heal()
@@ -86,8 +95,7 @@ class Controller:
         script = plan(self._server.district, self._seed + self._runs - 1, length_s, options)
         if self._runs > 1:
             script = [replace(t, id=f"{self._runs}-{t.id}") for t in script]
-        self._log = self._log or TruthLog(self._truth)
-        self._runner = Runner(self._server, script, self._log, self._told)
+        self._runner = Runner(self._server, script, log, self._told)
         self._task = asyncio.get_running_loop().create_task(self._run(self._runner, length_s))
         self._say(
             {
@@ -99,6 +107,29 @@ class Controller:
                 "devices_touched": len({d for t in script for d in t.devices}),
                 "truth": str(self._truth),
             }
+        )
+
+    def _open_log(self) -> TruthLog:
+        if self._log is None:
+            if self._truth is None:
+                raise ValueError("give --truth FILE: without it nobody knows what happened")
+            self._log = TruthLog(self._truth)
+        return self._log
+
+    def apply(self, order: Mapping[str, Any]) -> None:
+        """Let a trouble happen now, by hand.
+
+        Raises:
+            ValueError: the order makes no sense; nothing happened then.
+        """
+        trouble_id = order.get("id")
+        if not isinstance(trouble_id, str) or not trouble_id:
+            raise ValueError("apply: give the trouble an id, to end it by")
+        if self._hand is None:
+            self._hand = Runner(self._server, (), self._open_log(), self._told)
+        row = self._hand.begin(by_hand(order, self._server, trouble_id))
+        self._say(
+            {"event": "applied", "id": row.id, "at": row.began, "channels": len(row.channels)}
         )
 
     async def _run(self, runner: Runner, length_s: float) -> None:
@@ -126,8 +157,22 @@ class Controller:
             }
         )
 
+    def heal_one(self, trouble_id: str) -> None:
+        """End a trouble that was applied by hand.
+
+        Raises:
+            ValueError: there is none of this id.
+        """
+        row = self._hand.end(trouble_id) if self._hand is not None else None
+        if row is None:
+            msg = f"heal: no trouble {trouble_id!r} was applied, or it has ended"
+            raise ValueError(msg)
+        self._say({"event": "healed", "id": row.id, "at": row.ended})
+
     def heal(self) -> None:
-        """Stop the script and end what it left broken."""
+        """Stop the script and end what it, or hands, left broken."""
+        if self._hand is not None:
+            self._hand.end_all()
         if self._task is not None:
             self._task.cancel()
             self._task = None
@@ -162,13 +207,36 @@ class Controller:
             self.start(float(order.get("length_s", FULL_LENGTH_S)))
         elif wanted == "stats":
             self._say({"event": "stats", **self._server.stats()})
+        elif wanted == "apply":
+            self.apply(order)
+        elif wanted == "heal" and "id" in order:
+            self.heal_one(str(order["id"]))
         elif wanted == "heal":
             self.heal()
             self._say({"event": "healed", "at": utc_now().isoformat()})
         else:
-            msg = f"unknown command {wanted!r}: start, stats, heal or stop"
+            msg = f"unknown command {wanted!r}: start, apply, heal, stats or stop"
             raise ValueError(msg)
         return True
+
+
+def by_hand(order: Mapping[str, Any], server: DistrictServer, trouble_id: str) -> ScriptedTrouble:
+    """The trouble that an `apply` command asks for.
+
+    Raises:
+        ValueError: there is no such trouble or device.
+    """
+    node = None if order.get("node") is None else NodeId(str(order["node"]))
+    if order.get("trouble") == BLIND:
+        return ScriptedTrouble(trouble_id, BLIND, None, (), None, 0.0, None)
+    trouble = Trouble(str(order.get("trouble")))
+    devices = tuple(DeviceId(str(device)) for device in order.get("devices", ()))
+    unknown = [device for device in devices if device not in server.devices]
+    if unknown or not devices:
+        msg = f"apply: no such devices: {', '.join(unknown) or 'none was named'}"
+        raise ValueError(msg)
+    kind = "fault" if trouble not in DEAD else "outage" if node is None else "uplink"
+    return ScriptedTrouble(trouble_id, kind, trouble, devices, node, 0.0, None)
 
 
 async def lines_of(pipe: Any) -> AsyncIterator[str]:  # noqa: ANN401 - sys.stdin or a pipe

@@ -17,7 +17,7 @@ from adapters.virtual.network import Network, Slot, build_network
 from adapters.virtual.places import build_places
 from adapters.virtual.siting import FULL_SIZE, LEAST, plan_units
 from adapters.virtual.streets import build_streets
-from adapters.virtual.traits import Trait, draw_killable, draw_links, draw_traits
+from adapters.virtual.traits import KILLABLE_SINGLES, Trait, draw_killable, draw_links, draw_traits
 from gateway.domain.camera import (
     Camera,
     ChannelId,
@@ -57,6 +57,7 @@ def build_district(
     tls_port: int,
     killable_port: int,
     canary_port: int,
+    killable_singles: float = KILLABLE_SINGLES,
 ) -> VirtualDistrict:
     """Make a district with exactly `cameras` channels (50..12328).
 
@@ -77,7 +78,7 @@ def build_district(
     plan = plan_units(seed, land, streets, cameras)
     network = build_network(seed, land, by_code, plan)
     traits = draw_traits(seed, network.slots, plan.cut)
-    killable = draw_killable(seed, network.slots, traits, plan.cut)
+    killable = draw_killable(seed, network.slots, traits, plan.cut, killable_singles)
     maker = _Maker(seed, land, by_code, network, ports)
     devices = tuple(
         maker.device(slot, trait, killable=index in killable)

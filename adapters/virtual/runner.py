@@ -12,7 +12,7 @@ from adapters.virtual.model import Trouble, TruthRow
 from adapters.virtual.scenario import ScriptedTrouble
 from adapters.virtual.server import DistrictServer
 from adapters.virtual.truth import TruthLog
-from gateway.domain.camera import ChannelId, NodeId
+from gateway.domain.camera import ChannelId, DeviceId, NodeId
 
 END: Final = "end"
 BEGIN: Final = "begin"
@@ -70,21 +70,36 @@ class Runner:
         for at, _, state, trouble in _acts(self._script):
             await asyncio.sleep(max(0.0, started + at - loop.time()))
             if state == BEGIN:
-                self._begin(trouble)
+                self.begin(trouble)
             else:
                 self.end(trouble.id)
 
-    def _begin(self, trouble: ScriptedTrouble) -> None:
-        server = self._server
-        if trouble.trouble is None:
-            at = server.set_blind(True)
-        else:
-            times = [server.apply(device, trouble.trouble) for device in trouble.devices]
-            at = max(times)
+    def begin(self, trouble: ScriptedTrouble) -> TruthRow:
+        """Let something happen now; returns its row of the truth log.
+
+        Raises:
+            ValueError: one of the devices cannot have this trouble; none has it then.
+        """
+        at = self._apply(trouble)
         row = self._row(trouble, at)
         self._open[trouble.id] = (trouble, row)
         self._log.write(row)
         self._told(trouble, BEGIN, row)
+        return row
+
+    def _apply(self, trouble: ScriptedTrouble) -> datetime:
+        server = self._server
+        if trouble.trouble is None:
+            return server.set_blind(True)
+        done: dict[DeviceId, datetime] = {}
+        try:
+            for device in trouble.devices:
+                done[device] = server.apply(device, trouble.trouble)
+        except ValueError:
+            for device in done:
+                server.heal(device, trouble.trouble)
+            raise
+        return max(done.values())
 
     def _row(self, trouble: ScriptedTrouble, at: datetime) -> TruthRow:
         devices = [self._server.devices[device].facts for device in trouble.devices]
@@ -114,11 +129,11 @@ class Runner:
                 below.append(str(node))
         return tuple(below)
 
-    def end(self, trouble_id: str) -> None:
-        """End one interval now; one that is not open is left alone."""
+    def end(self, trouble_id: str) -> TruthRow | None:
+        """End one interval now; returns its row, None when it is not open."""
         found = self._open.pop(trouble_id, None)
         if found is None:
-            return
+            return None
         trouble, row = found
         if trouble.trouble is None:
             at = self._server.set_blind(False)
@@ -128,6 +143,7 @@ class Runner:
         row = replace(row, ended=at.isoformat())
         self._log.write(row)
         self._told(trouble, END, row)
+        return row
 
     def end_all(self) -> None:
         """End whatever the script left broken."""

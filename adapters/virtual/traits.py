@@ -92,11 +92,16 @@ def draw_traits(seed: int, slots: Sequence[Slot], cut: DivisionCode) -> tuple[Tr
 
 
 def draw_killable(
-    seed: int, slots: Sequence[Slot], traits: Sequence[Trait], cut: DivisionCode
+    seed: int,
+    slots: Sequence[Slot],
+    traits: Sequence[Trait],
+    cut: DivisionCode,
+    singles: float = KILLABLE_SINGLES,
 ) -> frozenset[int]:
     """Devices with a listener of their own: a whole township, whole switches, spread singles.
 
-    Single ones are spread over all switches, so that no switch looks dead by chance.
+    Single ones (`singles` = their share of all devices) are spread over all switches, so that no
+    switch looks dead by chance.
     """
     rng = Random(f"{seed}:killable")
     chosen = {i for i, slot in enumerate(slots) if slot.township == cut}
@@ -109,7 +114,7 @@ def draw_killable(
     secure = [i for i in single if traits[i].tls]
     picked = secure[: max(1, round(_TLS_KILLABLE * sum(t.tls for t in traits)))]
     per_switch = Counter(slots[i].node for i in picked)
-    wanted = max(_LEAST_SINGLES, round(len(slots) * KILLABLE_SINGLES))
+    wanted = max(_LEAST_SINGLES, round(len(slots) * singles))
     taken = set(picked)
     while len(taken) < min(wanted, len(single)):
         level = min(per_switch[slots[i].node] for i in single if i not in taken)

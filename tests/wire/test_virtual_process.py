@@ -1,6 +1,7 @@
 """The district as a process of its own, and the truth log that it leaves."""
 
 import asyncio
+import csv
 import json
 import sys
 from collections.abc import Mapping
@@ -85,6 +86,60 @@ async def test_the_process_serves_plays_tells_and_ends_with_its_stdin(tmp_path: 
     assert blind.ended
     lasted = (when(blind.ended) - when(blind.began)).total_seconds()
     assert lasted == pytest.approx(0.6, abs=0.2)
+
+
+async def test_troubles_can_be_applied_and_healed_by_hand(tmp_path: Path) -> None:
+    truth = tmp_path / "truth.jsonl"
+    options = ("--cameras", "60", "--truth", str(truth), "--archive", str(tmp_path))
+    district = await spawn(*options, "--killable", "0.5")
+    try:
+        ready = await district.told("ready")
+        mortal = str(ready["ports"]["killable_port"])
+        with (tmp_path / "cameras.csv").open(encoding="utf-8-sig") as file:
+            ends = [(row["ip_address"], row["port"]) for row in csv.DictReader(file)]
+        found = {f"{host}:{port}": port == mortal for host, port in ends}
+        killable = [device for device, dies in found.items() if dies]
+        steady = next(device for device, dies in found.items() if not dies)
+        assert len(killable) > 20, "--killable asks for more of them"
+        district.do(do="apply", id="x", trouble="refuse", devices=[killable[0], steady])
+        assert "steady" in (await district.told("error"))["message"]
+        host, _, port = killable[0].partition(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.close()
+        district.do(do="apply", id="x", trouble="refuse", devices=killable[:2])
+        applied = await district.told("applied")
+        assert (applied["id"], applied["channels"]) == ("x", 2)
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(host, int(port))
+        district.do(do="heal", id="x")
+        healed = await district.told("healed")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.close()
+        for wrong, reason in (
+            ({"id": "x", "trouble": "refuse", "devices": ["nobody"]}, "nobody"),
+            ({"id": "x", "trouble": "sleepy", "devices": killable[:1]}, "sleepy"),
+            ({"id": "x", "trouble": "refuse"}, "none was named"),
+            ({"trouble": "refuse", "devices": killable[:1]}, "an id"),
+        ):
+            district.do(do="apply", **wrong)
+            assert reason in (await district.told("error"))["message"]
+        district.do(do="heal", id="x")
+        assert "has ended" in (await district.told("error"))["message"]
+        district.do(do="apply", id="dark", trouble="blind")
+        await district.told("applied")
+        district.do(do="heal")
+        await district.told("healed")
+        district.do(do="stop")
+        assert await asyncio.wait_for(district.process.wait(), 10) == 0
+    finally:
+        if district.process.returncode is None:
+            district.process.kill()
+            await district.process.wait()
+    outage, blind = read_truth(truth)
+    assert (outage.kind, outage.cause, outage.began) == ("outage", "refuse", applied["at"])
+    assert outage.ended == healed["at"]
+    assert (blind.kind, blind.channels) == ("blind", ())
+    assert blind.ended
 
 
 async def test_stop_ends_the_process() -> None:
