@@ -9,6 +9,7 @@ import secrets
 import signal
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -20,7 +21,7 @@ from gateway.domain.seconds import day_of
 from gateway.errors import Refused, StoreUnavailable
 from gateway.feed import Feed
 from gateway.inventory import Inventory
-from gateway.ports import Credential, Probe, ProbeContext, Store
+from gateway.ports import Credential, LiveState, Probe, ProbeContext, Store
 from gateway.projection import Projection
 from gateway.registry import get
 from gateway.runtime.clock import SystemClock
@@ -165,7 +166,7 @@ class Service:
         records = await self.store.imports(1)
         now = self.clock.now()
         today = day_of(self.clock.utc(now).timestamp())
-        state = await self.store.load_live(today)
+        state = await self._last_known(today)
         limit, _ = check_open_files(len(inventory.watched))
         context = ProbeContext(
             clock=self.clock,
@@ -191,6 +192,18 @@ class Service:
         self.pipeline = pipeline
         rest_gc()
         return pipeline
+
+    async def _last_known(self, today: str) -> LiveState:
+        """What the store knows, with the roll-ups of the day the process was last seen on.
+
+        Rows are written whole: a day that is gone on with must be there from its beginning.
+        """
+        state = await self.store.load_live(today)
+        watched = state.watched_until_at
+        if watched is None or (day := day_of(watched.timestamp())) >= today:
+            return state
+        rows = await self.store.rollups(day, day)
+        return replace(state, rollups_today=(*state.rollups_today, *rows))
 
     def epoch(self, at: Instant) -> float:
         """UTC epoch seconds of an instant."""

@@ -178,18 +178,35 @@ class Book:
             book.p50[index] = row.rtt_p50_ms
             book.p95[index] = row.rtt_p95_ms
 
-    def missing(self, index: int, until: float) -> list[tuple[float, float]]:
-        """Spans of today, from its first owned second on, that no kind owns yet.
+    def moved_to(self, channels: tuple[ChannelId, ...]) -> tuple["Book", list[RollUp]]:
+        """The same seconds for another list of channels, and the rows of those that left it."""
+        index_of = {channel: i for i, channel in enumerate(channels)}
+        stay = [i for i, channel in enumerate(self.channels) if channel in index_of]
+        there = [index_of[self.channels[i]] for i in stay]
+        rtt = np.zeros((len(channels), BUCKETS), np.uint16)
+        if len(self._rtt):
+            rtt[there] = self._rtt[stay]
+        book = Book(channels, _hour=self._hour, _rtt=rtt)
+        for day, old in self._days.items():
+            new = book.day(day)
+            new.seconds[:, there] = old.seconds[:, stay]
+            new.probes[there], new.dirty[there] = old.probes[stay], old.dirty[stay]
+            new.p50[there], new.p95[there] = old.p50[stay], old.p95[stay]
+            old.dirty[stay] = False
+        return book, self.portion(0, 1)
+
+    def missing(self, index: int, day: str, until: float) -> list[tuple[float, float]]:
+        """Spans of a day up to `until`, from its first owned second on, that no kind owns yet.
 
         After a crash these are unobserved, never good: what was not flushed is lost.
         """
-        today = day_of(until)
-        owned = self.day(today).seconds[: Kind.DEGRADED, index].sum(axis=0)
+        owned = self.day(day).seconds[: Kind.DEGRADED, index].sum(axis=0)
         begun = np.flatnonzero(owned)
         if not len(begun):
             return []
         spans: list[tuple[float, float]] = []
-        start = day_start(today)
+        start = day_start(day)
+        until = min(until, start + DAY_S)
         for slot in range(int(begun[0]), SLOTS):
             slot_start = start + slot * SLOT_S
             slot_end = min(slot_start + SLOT_S, until)

@@ -48,9 +48,8 @@ class IncidentBook:
         return rows
 
     def restore(self, row: Incident[Instant], node: NodeWatch | None) -> Case:
-        """Go on with an incident that was open before a restart."""
-        case = Case(row, node)
-        self.cases[row.id] = case
+        """Go on with an incident that was open before a restart (told anew: readers start empty)."""
+        case = self._add(Case(row, node))
         if node is not None:
             self.of_node[node.node.id] = case
         return case

@@ -110,6 +110,7 @@ class Judge:
         self.blindfolded: dict[ChannelId, Live] = {}
         self.asks: list[Ask] = []
         self.rollups: list[RollUp] = []
+        self.in_windows: frozenset[str] | None = None
         self.sequence = 0
         self.swept: Instant = NEVER
         self._portion = 0
@@ -291,6 +292,7 @@ class Judge:
             if finding is not None:
                 self._fault_seen(live, answer, finding)
                 continue
+            live.clean_of[cause] = answer.started
             live.runs.pop(cause, None)
             fault = live.faults.get(cause)
             if fault is not None:
@@ -319,8 +321,8 @@ class Judge:
 
     def _open_fault(self, live: Live, answer: Answer, finding: Finding, run: FaultRun) -> None:
         del live.runs[finding.cause]
-        self.accountant.settle(live, answer.ended)
-        clean = live.signed_clean if finding.cause in SIGNED_CAUSES else live.clean
+        self.accountant.settle(live, run.failed)
+        clean = live.clean_before(finding.cause, signed=finding.cause in SIGNED_CAUSES)
         fault = Fault(
             id=self.row_id(f"fault/{finding.cause}", live.camera.id, run.failed),
             channel=live.camera.id,
@@ -634,6 +636,11 @@ class Judge:
         """Replace the open outage of a channel."""
         live.outage = outage
         self._outages[outage.id] = outage
+
+    def put_fault(self, live: Live, fault: Fault[Instant]) -> None:
+        """Replace the open fault of a channel."""
+        live.faults[fault.cause] = fault
+        self._faults[fault.id] = fault
 
     def put_gap(self, gap: GatewayGap[Instant]) -> None:
         """Note a gateway gap."""

@@ -29,6 +29,7 @@ class Live:
     Attributes:
         seen: start of the last answered check.
         clean / signed_clean: start of the last unsigned / signed check without findings.
+        clean_of: the same by cause, for checks that found something else.
         ended: end of the last completed check.
         last_failed: start of the last check that got no answer.
         mark / kind: every second before `mark` has been given away; those after it are of `kind`.
@@ -48,6 +49,7 @@ class Live:
     seen: Instant | None = None
     clean: Instant | None = None
     signed_clean: Instant | None = None
+    clean_of: dict[FaultCause, Instant] = field(default_factory=dict)
     ended: Instant | None = None
     last_failed: Instant | None = None
     first_good: Instant | None = None
@@ -68,6 +70,12 @@ class Live:
         self.clean = answer.started
         if answer.step is Step.SIGNED and FaultCause.AUTH in answer.tested:
             self.signed_clean = answer.started
+
+    def clean_before(self, cause: FaultCause, *, signed: bool) -> Instant | None:
+        """Start of the last check that would have found a fault, and did not."""
+        clean = self.signed_clean if signed else self.clean
+        known = [at for at in (clean, self.clean_of.get(cause)) if at is not None]
+        return max(known, default=None)
 
     @property
     def bad_kind(self) -> Kind:

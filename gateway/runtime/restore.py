@@ -10,10 +10,10 @@ from typing import Any
 
 from gateway.domain.camera import Camera, Device, NodeId
 from gateway.domain.health import LOST, SUSPICION, Health, Phase
-from gateway.domain.ledger import Ending, GapReason, GatewayGap, RollUp, State
-from gateway.domain.observation import Instant, OutageCause
+from gateway.domain.ledger import Ending, GapReason, GatewayGap, Outage, State
+from gateway.domain.observation import Instant
 from gateway.domain.root_cause import RootCause
-from gateway.domain.seconds import Book, Kind
+from gateway.domain.seconds import DAY_S, Kind, day_of, day_start
 from gateway.domain.windows import open_targets
 from gateway.inventory import Inventory
 from gateway.ports import LiveState
@@ -27,7 +27,10 @@ def load(judge: Judge, inventory: Inventory, now: Instant) -> None:
     Channels that left it are decommissioned, never deleted; a changed address starts anew.
     """
     old = dict(judge.lives)
-    judge.accountant.book, rows = _new_book(judge, inventory)
+    for live in judge.order:
+        judge.accountant.settle_observed(live)
+    judge.accountant.book, rows = judge.accountant.book.moved_to(tuple(inventory.cameras))
+    judge.rollups += rows
     judge.lives, judge.order = {}, []
     branch = _branches(inventory)
     for index, camera in enumerate(inventory.cameras.values()):
@@ -39,17 +42,8 @@ def load(judge: Judge, inventory: Inventory, now: Instant) -> None:
         judge.restate(live, now)
     for gone in old.values():
         _end_rows(judge, gone, now, Ending.DECOMMISSIONED)
-    judge.rollups += rows
     _plant_tree(judge, inventory)
-
-
-def _new_book(judge: Judge, inventory: Inventory) -> tuple[Book, list[RollUp]]:
-    book = Book(tuple(inventory.cameras))
-    for live in judge.order:
-        judge.accountant.settle_observed(live)
-    rows = judge.accountant.book.portion(0, 1)
-    book.take(rows, {channel: i for i, channel in enumerate(book.channels)})
-    return book, rows
+    judge.in_windows = None
 
 
 def _branches(inventory: Inventory) -> Callable[[Device], NodeId]:
@@ -74,7 +68,11 @@ def _live(judge: Judge, live: Live | None, camera: Camera, device: Device, now: 
         _end_rows(judge, live, now, ending)
         judge.accountant.settle(live, now, Kind.UNOBSERVED)
         live.health = Health()
+        live.unwatched = False
         live.clean = live.signed_clean = live.seen = live.ended = None
+        live.clean_of.clear()
+    if camera.in_use and not live.camera.in_use:
+        live.mark = now  # nobody owns the seconds of its absence
     live.camera, live.device = camera, device
     return live
 
@@ -124,14 +122,20 @@ def restore(
     good_until = None if watched is None else Instant(watched - judge.rules.health.cadence_s)
     for record in state.channels:
         live = judge.lives.get(record.channel)
-        if live is None or not live.camera.in_use:
+        if live is None:
             continue
+        if record.state is live.state:  # decommissioned, and was so before
+            live.since = instant(record.since_at)
         live.first_good = None if record.first_good_at is None else instant(record.first_good_at)
         seen = None if record.last_good_at is None else instant(record.last_good_at)
         if record.state in {State.ONLINE, State.DEGRADED} and good_until is not None:
             seen = good_until if seen is None else max(seen, good_until)
         live.seen = live.clean = seen
-    _restore_rows(judge, state, instant)
+    _restore_incidents(judge, state, instant)
+    for stamped in state.outages:
+        _restore_outage(judge, _instants(stamped, instant), good_until, now)
+    _restore_faults(judge, state, instant, now)
+    _end_empty(judge, watched or now)
     index_of = {live.camera.id: live.index for live in judge.order}
     judge.accountant.book.take(state.rollups_today, index_of)
     if watched is not None and watched < now:
@@ -142,63 +146,119 @@ def restore(
             judge.put_gap(GatewayGap(gap.id, gap.reason, started, watched or now))
 
 
-def _restore_rows(judge: Judge, state: LiveState, instant: Callable[[datetime], Instant]) -> None:
+def _restore_incidents(
+    judge: Judge, state: LiveState, instant: Callable[[datetime], Instant]
+) -> None:
     for stamped in state.incidents:
         row = _instants(stamped, instant)
         node = judge.root.watches.get(NodeId(str(row.root)))
         if node is not None:
             node.down_since = row.began_at
         judge.incidents.restore(row, node)
-    for stamped_outage in state.outages:
-        live = judge.lives.get(stamped_outage.channel)
+
+
+def _restore_outage(
+    judge: Judge, outage: Outage[Instant], good_until: Instant | None, now: Instant
+) -> None:
+    live = judge.lives.get(outage.channel)
+    if live is None:
+        return
+    if not outage.flapping:
+        outage = _brought_up(outage, good_until, judge.rules.health.cadence_s)
+    judge.put_outage(live, outage)
+    live.seen = outage.last_seen_at
+    live.bad_since, live.lost_since = None, now
+    live.health = Health(
+        Phase.DOWN,
+        first_started=outage.failed_at,
+        failed=outage.failed_at,
+        last_failed=outage.last_failed_at,
+        failures=judge.rules.health.confirm_failures,
+        cause=outage.cause,
+        losses=(outage.confirmed_at,),
+        flapping=outage.flapping,
+    )
+    live.unwatched = True
+    case = judge.incidents.cases.get(outage.incident or "")
+    if case is not None:
+        case.members.add(live.camera.id)
+        judge.incidents.of_channel[live.camera.id] = case
+    elif not outage.takeover and not outage.planned:
+        judge.want_single(live, judge.started)
+    if not live.camera.in_use:
+        # It left the archive while nobody watched.
+        judge.close_outage(live, now, Ending.DECOMMISSIONED)
+        live.health, live.unwatched = Health(), False
+    elif not live.takeover:
+        judge.root.bad(live.device.id, live.camera.id, outage.failed_at, first=True)
+
+
+def _brought_up(
+    outage: Outage[Instant], good_until: Instant | None, cadence_s: float
+) -> Outage[Instant]:
+    """An open row as it stood when the process was last known to watch: it was still failing."""
+    if good_until is None:
+        return outage
+    bad = good_until + cadence_s - outage.failed_at - outage.unobserved_s
+    return replace(
+        outage,
+        last_failed_at=max(outage.last_failed_at, good_until),
+        bad_s=max(outage.bad_s, bad),
+    )
+
+
+def _restore_faults(
+    judge: Judge, state: LiveState, instant: Callable[[datetime], Instant], now: Instant
+) -> None:
+    for stamped in state.faults:
+        live = judge.lives.get(stamped.channel)
         if live is None:
             continue
-        outage = _instants(stamped_outage, instant)
-        live.outage = outage
-        live.seen = outage.last_seen_at
-        live.bad_since = None
-        live.kind = Kind.BAD_UPSTREAM if outage.cause is OutageCause.UPLINK else Kind.BAD
-        live.health = Health(
-            Phase.DOWN,
-            first_started=outage.failed_at,
-            failed=outage.failed_at,
-            last_failed=outage.last_failed_at,
-            failures=judge.rules.health.confirm_failures,
-            cause=outage.cause,
-            losses=(outage.confirmed_at,),
-            flapping=outage.flapping,
-        )
-        live.unwatched = True
-        case = judge.incidents.cases.get(outage.incident or "")
-        if case is not None:
-            case.members.add(live.camera.id)
-            judge.incidents.of_channel[live.camera.id] = case
-        elif not outage.takeover and not outage.planned:
-            judge.want_single(live, judge.started)
-        if not live.takeover:
-            judge.root.bad(live.device.id, live.camera.id, outage.failed_at, first=True)
-    for stamped_fault in state.faults:
-        live = judge.lives.get(stamped_fault.channel)
-        if live is not None:
-            fault = _instants(stamped_fault, instant)
-            live.faults[fault.cause] = fault
+        judge.put_fault(live, _instants(stamped, instant))
+        if not live.camera.in_use:
+            judge.close_fault(live, stamped.cause, now, Ending.DECOMMISSIONED)
+
+
+def _end_empty(judge: Judge, at: Instant) -> None:
+    """An incident without members has nothing left to wait for."""
+    for case in list(judge.incidents.cases.values()):
+        if not case.members:
+            judge.incidents.end(case, at, Ending.RECOVERED)
 
 
 def _restore_gap(judge: Judge, watched: Instant, now: Instant) -> None:
     gap_id = judge.row_id("gap", "not_running", watched)
     judge.put_gap(GatewayGap(gap_id, GapReason.NOT_RUNNING, watched, now))
-    book, epoch = judge.accountant.book, judge.epoch
+    start, end = judge.epoch(watched), judge.epoch(now)
+    first, today = day_of(start), day_of(end)
     for live in judge.order:
         if not live.camera.in_use:
             continue
-        spans = book.missing(live.index, epoch(now)) or [(epoch(watched), epoch(now))]
-        for start, end in spans:
-            book.add(live.index, Kind.UNOBSERVED, start, end)
+        _lost_seconds(judge, live.index, (first, start), (today, end))
         if live.outage is not None:
             lost = now - max(watched, live.outage.failed_at)
             unobserved = live.outage.unobserved_s + max(0.0, lost)
             judge.put_outage(live, replace(live.outage, unobserved_s=unobserved))
-            live.bad_since = now
+
+
+def _lost_seconds(
+    judge: Judge, index: int, first: tuple[str, float], last: tuple[str, float]
+) -> None:
+    """What a channel missed on the day the process ended and on the day it came back.
+
+    Whole days in between have no roll-up: the one gap row says it for everybody.
+    """
+    book = judge.accountant.book
+    (first_day, start), (today, end) = first, last
+    if first_day != today:
+        midnight = day_start(today)
+        begun = day_start(first_day) + DAY_S
+        spans = book.missing(index, first_day, begun) or [(start, begun)]
+        spans.append((midnight, end))
+    else:
+        spans = book.missing(index, today, end) or [(start, end)]
+    for span in spans:
+        book.add(index, Kind.UNOBSERVED, *span)
 
 
 def _instants(row: Any, instant: Callable[[datetime], Instant]) -> Any:  # noqa: ANN401 - a ledger row
@@ -214,16 +274,26 @@ def _instants(row: Any, instant: Callable[[datetime], Instant]) -> Any:  # noqa:
 def keep_windows(judge: Judge, inventory: Inventory, at: datetime, now: Instant) -> None:
     """Open and close maintenance on the channels below the targets of the windows."""
     targets = open_targets(inventory.windows, at)
+    if targets == judge.in_windows:
+        return
+    judge.in_windows = targets
+    below = {n for n in inventory.nodes if any(a.id in targets for a in inventory.ancestors(n))}
     for live in judge.order:
-        wanted = bool(targets) and not targets.isdisjoint(
-            (live.camera.id, live.device.id, *(n.id for n in inventory.path(live.device)))
-        )
-        if wanted == live.maintenance:
-            continue
-        judge.accountant.settle(live, now)
-        live.maintenance = wanted
-        if not wanted and live.outage is not None and live.outage.planned:
-            # Still down at the end of the window: an ordinary outage from its beginning.
+        device = live.device
+        own = live.camera.id in targets or device.id in targets
+        if (own or device.node in below) != live.maintenance:
+            _turn_maintenance(judge, live, now)
+
+
+def _turn_maintenance(judge: Judge, live: Live, now: Instant) -> None:
+    judge.accountant.settle(live, now)
+    live.maintenance = not live.maintenance
+    if not live.maintenance:
+        # Still down at the end of the window: an ordinary outage from its beginning.
+        if live.outage is not None and live.outage.planned:
             judge.put_outage(live, replace(live.outage, planned=False))
             judge.want_single(live, now)
-        judge.restate(live, now)
+        for fault in list(live.faults.values()):
+            if fault.planned:
+                judge.put_fault(live, replace(fault, planned=False))
+    judge.restate(live, now)

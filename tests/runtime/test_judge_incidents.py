@@ -190,8 +190,7 @@ def test_one_failed_check_during_the_return_of_an_uplink_stays_upstream() -> Non
 
 
 def fleet_of_three() -> Fleet:
-    fleet = two_townships(6, 3)
-    return fleet
+    return two_townships(6, 3)
 
 
 def test_an_incident_is_re_rooted_upward_and_keeps_its_id() -> None:
