@@ -3,7 +3,7 @@
 Only the judge writes it; readers never infer anything of their own. Times are aware UTC.
 """
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -53,7 +53,7 @@ class ChannelView:
     suspect: bool = False
     last_answer: Answer | None = None
     last_good: Answer | None = None
-    failures: deque[Answer] = field(default_factory=lambda: deque(maxlen=FAILURES_KEPT))
+    failures: tuple[Answer, ...] = ()
 
 
 class Projection:
@@ -112,7 +112,7 @@ class Projection:
         if answer.verdict is Verdict.ANSWERED and not answer.found:
             view.last_good = answer
         else:
-            view.failures.append(answer)
+            view.failures = (*view.failures, answer)[-FAILURES_KEPT:]
 
     def apply(self, changes: Changes[datetime], now_at: datetime) -> None:
         """Take over what a batch changed, and tell the feed."""

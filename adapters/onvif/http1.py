@@ -19,12 +19,12 @@ from gateway.domain.camera import Device, DeviceId
 
 HEADERS_LIMIT: Final = 64
 """Header lines of one reply; more is no camera."""
-HEADS: Final = 40_000
-"""Request heads kept: one or two a device."""
 TLS_RECORD: Final = (b"\x15\x03", b"\x16\x03")
 """Alert and handshake records: the port speaks TLS (quirk 17)."""
 RETRIED: Final = frozenset({Trouble.CLOSED, Trouble.GARBLED})
 _INTERIM: Final = range(100, 200)
+_Asked = tuple[Device, str, int, bool]
+"""Device, path, length of the body, whether the connection is to be kept."""
 
 
 class _Line(asyncio.Protocol):
@@ -75,6 +75,11 @@ class _Line(asyncio.Protocol):
         self.complete = False
         self.flaw: Flaw | None = None
         self.trouble: Trouble | None = None
+
+    def rest(self, now: float) -> None:
+        """Nothing is under way: hold no more than the connection (9,000 of them lie idle)."""
+        self.rests_since = now
+        del self.parser, self.headers, self.challenges, self.body
 
     def _finish(self) -> None:
         waiter, self.waiter = self.waiter, None
@@ -186,7 +191,7 @@ class Http1Transport:
         self.keeping = keeping
         self._connect_s = connect_s
         self._kept: dict[DeviceId, _Line] = {}
-        self._heads: dict[tuple[DeviceId, str, int, bool], bytes] = {}
+        self._heads: dict[DeviceId, tuple[Mapping[str, str], _Asked, bytes]] = {}
         self._tls = tls_context()
 
     @property
@@ -216,8 +221,7 @@ class Http1Transport:
         line = self._kept.pop(device, None)
         if line is not None:
             line.drop()
-        for key in [k for k in self._heads if k[0] == device]:
-            del self._heads[key]
+        self._heads.pop(device, None)
         self.keeping.forget(device)
 
     async def close(self) -> None:
@@ -270,8 +274,7 @@ class Http1Transport:
             return _no_reply(line, connect_s, ended - started, reused=reused)
         if not line.complete and line.flaw is None:
             line.flaw = Flaw.ENDLESS
-        self._put_back(device, line, keep=keep, reused=reused, lost=lost, times=(started, ended))
-        return Reply(
+        reply = Reply(
             line.status,
             line.headers,
             line.body[0] if len(line.body) == 1 else b"".join(line.body),
@@ -281,6 +284,8 @@ class Http1Transport:
             line.headed_at - sent,
             ended - line.headed_at,
         )
+        self._put_back(device, line, keep=keep, reused=reused, lost=lost, times=(started, ended))
+        return reply
 
     def _put_back(
         self,
@@ -297,7 +302,7 @@ class Http1Transport:
         if keep and stays:
             if reused:
                 self.keeping.held(device.id, times[0] - line.rests_since)
-            line.rests_since = times[1]
+            line.rest(times[1])
             self._kept[device.id] = line
         else:
             line.drop()
@@ -333,20 +338,18 @@ class Http1Transport:
     def _head(
         self, device: Device, path: str, headers: Mapping[str, str], length: int, *, keep: bool
     ) -> bytes:
-        """The request's first bytes; those of the hot check are made once a device."""
-        text = "\r\n".join(f"{name}: {value}" for name, value in headers.items())
-        hot = path == device.path and len(headers) == 1
-        key = (device.id, text, length, keep)
-        head = self._heads.get(key) if hot else None
-        if head is None:
-            host = f"[{device.host}]" if ":" in device.host else device.host
-            close = "" if keep else "\r\nConnection: close"
-            head = (
-                f"POST {path} HTTP/1.1\r\nHost: {host}:{device.port}\r\n{text}\r\n"
-                f"Content-Length: {length}{close}\r\n\r\n"
-            ).encode("latin-1")
-            if hot and len(self._heads) < HEADS:
-                self._heads[key] = head
+        """The request's first bytes; the last ones sent to a device are kept: they seldom change."""
+        held = self._heads.get(device.id)
+        if held is not None and held[0] is headers and held[1] == (device, path, length, keep):
+            return held[2]
+        host = f"[{device.host}]" if ":" in device.host else device.host
+        lines = [f"POST {path} HTTP/1.1", f"Host: {host}:{device.port}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        lines.append(f"Content-Length: {length}")
+        if not keep:
+            lines.append("Connection: close")
+        head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+        self._heads[device.id] = headers, (device, path, length, keep), head
         return head
 
 
