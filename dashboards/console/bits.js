@@ -36,11 +36,6 @@ export function Mark({ state, title = false }) {
   </svg>`;
 }
 
-/** Mark and word of a state. @param {{ state: State }} props */
-export function StateWord({ state }) {
-  return html`<span class=${`state state-${state}`}><${Mark} state=${state} />${word("state", state)}</span>`;
-}
-
 /** How long something has lasted, counting. @param {{ store: Store, from: string, to?: string | null }} props */
 export function Elapsed({ store, from, to = null }) {
   const text = () => duration(((to ? new Date(to).getTime() : store.now_ms()) - new Date(from).getTime()) / 1000);
@@ -70,9 +65,4 @@ export function Dialog({ title, onClose, children, name }) {
       ${children}
     </div>
   </dialog>`;
-}
-
-/** A cross. */
-export function CloseIcon() {
-  return html`<svg class="icon" viewBox="0 0 16 16" aria-hidden="true"><path d="M3.5 3.5l9 9m0-9l-9 9" /></svg>`;
 }

@@ -1,6 +1,6 @@
 // One camera: state, bounds, what the last checks did step by step, its incident, its history.
 import { api } from "./api.js";
-import { CloseIcon, Elapsed, Mark, useTopics } from "./bits.js";
+import { Elapsed, Mark, useTopics } from "./bits.js";
 import { Chain } from "./chain.js";
 import { html, useEffect, useRef, useState } from "./html.js";
 import { explain } from "./trouble.js";

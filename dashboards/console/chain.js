@@ -48,8 +48,8 @@ function Steps({ store, answer, tls }) {
       ${tried.map((step, i) => html`<li key=${i} class=${`step ${step.ok === false ? "failed" : step.ok ? "passed" : "unsure"}`}>
         <span class="step-sign" aria-hidden="true">${step.ok === false ? "✕" : step.ok ? "✓" : "–"}</span>
         <span class="step-name">${word("step", step.name)}<span class="visually-hidden">: ${t(step.ok === false ? "step.failed" : "step.ok")}</span></span>
-        <span class="step-bar" aria-hidden="true"><i style=${{ width: `${share(step.ms)}%` }} /></span>
-        <span class="step-ms number">${milliseconds(step.ms)}</span>
+        <span class="step-bar" aria-hidden="true">${step.ms > 0 && html`<i style=${{ width: `${share(step.ms)}%` }} />`}</span>
+        <span class="step-ms number">${step.ms > 0 && milliseconds(step.ms)}</span>
         ${step.detail && html`<span class="step-detail">${step.detail}</span>`}</li>`)}
       ${missed.map((name) => html`<li key=${name} class="step missed"><span class="step-sign" aria-hidden="true">·</span>
         <span class="step-name">${word("step", name)}</span><span class="step-detail">${t("step.skipped")}</span></li>`)}

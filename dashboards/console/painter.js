@@ -84,9 +84,11 @@ export class Painter {
     });
   }
 
-  /** Lines between the villages of a township, in the gaps between squares. @param {Layout} layout */
+  /** Thin lines between the villages of a township, in the gaps between squares. @param {Layout} layout */
   #borders({ blocks, pitch, size, perRow }) {
     const gap = pitch - size;
+    const thin = Math.min(gap, Math.max(1, Math.round(window.devicePixelRatio)));
+    const inset = Math.ceil((gap + thin) / 2);
     const { context } = this;
     context.fillStyle = this.border;
     for (const block of blocks) {
@@ -94,17 +96,13 @@ export class Painter {
       for (const place of block.group.breaks) {
         const column = place % perRow;
         const row = Math.floor(place / perRow);
-        const x = block.x + column * pitch;
-        const y = block.top + row * pitch;
-        if (column > 0) context.fillRect(x - gap, y - gap, gap, pitch);
-        if (row > 0) {
-          const right = Math.min(perRow, length - row * perRow);
-          if (right > column) context.fillRect(x - (column > 0 ? gap : 0), y - gap, (right - column) * pitch, gap);
-        }
-        if (column > 0) {
-          const below = Math.min(column, Math.max(0, length - (row + 1) * perRow));
-          if (below > 0) context.fillRect(block.x, y + size, below * pitch, gap);
-        }
+        const x = block.x + column * pitch - inset;
+        const y = block.top + row * pitch - inset;
+        const right = Math.min(perRow, length - row * perRow) - column;
+        const below = Math.min(column, Math.max(0, length - (row + 1) * perRow));
+        if (row > 0) context.fillRect(x, y, right * pitch, thin);
+        if (column > 0) context.fillRect(x, y, thin, pitch + (below > 0 ? thin : 0));
+        if (below > 0) context.fillRect(block.x, y + pitch, below * pitch - inset, thin);
       }
     }
   }
