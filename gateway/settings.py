@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from gateway.errors import SettingsError
 
@@ -118,6 +123,19 @@ class LogSettings(_Section):
     )
 
 
+class _Environment(EnvSettingsSource):
+    """The environment without the names that point to files: `load` has read those."""
+
+    def __call__(self) -> dict[str, Any]:
+        """The values by section."""
+        return {
+            section: {k: v for k, v in values.items() if not k.endswith("_file")}
+            if isinstance(values, dict)
+            else values
+            for section, values in super().__call__().items()
+        }
+
+
 class Settings(BaseSettings):
     """All settings."""
 
@@ -149,14 +167,14 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - the framework's signature
+        settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - replaced by ours
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment wins over the file's values, which are passed to the constructor."""
-        return env_settings, init_settings
+        return _Environment(settings_cls), init_settings
 
 
 def load(path: Path | None = None, environ: dict[str, str] | None = None) -> Settings:
