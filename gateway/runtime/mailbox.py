@@ -24,6 +24,9 @@ class Mailbox(Generic[T]):
         self._gauge = QUEUE.labels(name)
         self._full = QUEUE_FULL.labels(name)
 
+    def __len__(self) -> int:
+        return len(self._items)
+
     @property
     def room(self) -> bool:
         """False: hold back new work. Each refusal is counted."""
