@@ -3,14 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CONSOLE := dashboards/console
+CLIENTS := tests/wire/node
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run check fix test test-all bench torture wheel wheel-test lock clean
+.PHONY: help setup demo run check fix test bench torture wheel wheel-test lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | column -t -s '|'
 
-setup: $(VENV)/.installed $(CONSOLE)/lib/.installed ## virtual environment, locked packages, console libraries
+setup: $(VENV)/.installed $(CONSOLE)/lib/.installed $(CLIENTS)/node_modules/.installed ## virtual environment, locked packages, console libraries
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
@@ -20,7 +21,11 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	touch $@
 
 $(CONSOLE)/lib/.installed: $(CONSOLE)/package-lock.json
-	cd $(CONSOLE) && npm ci --silent --no-audit --no-fund && npm run --silent lib
+	cd $(CONSOLE) && npm ci --silent --no-audit --no-fund && npm run --silent lib && rm -rf node_modules
+	touch $@
+
+$(CLIENTS)/node_modules/.installed: $(CLIENTS)/package-lock.json
+	cd $(CLIENTS) && npm ci --silent --no-audit --no-fund
 	touch $@
 
 demo: setup ## the virtual district, watched: narrates, runs until Ctrl-C
@@ -44,7 +49,7 @@ test: setup ## all tests, with real servers and one 180 s demo
 	$(BIN)/pytest tests --ignore=tests/bench -q
 
 bench: setup ## measure; writes build/bench.json
-	$(BIN)/python -m tests.bench
+	PYTHONPATH=tests $(BIN)/python -m bench
 
 torture: setup ## the fault matrix at full numbers (long)
 	SIGHTLINE_TORTURE=1 $(BIN)/pytest tests/integration -q -m torture
@@ -60,4 +65,4 @@ lock: ## compile requirements.lock anew (needs uv)
 	    --no-header --no-emit-index-url --no-annotate -o requirements.lock
 
 clean: ## remove what was built
-	rm -rf build dist $(VENV) $(CONSOLE)/node_modules $(CONSOLE)/lib .mypy_cache .ruff_cache .pytest_cache
+	rm -rf build dist $(VENV) $(CONSOLE)/node_modules $(CONSOLE)/lib $(CLIENTS)/node_modules .mypy_cache .ruff_cache .pytest_cache

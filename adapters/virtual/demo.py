@@ -384,7 +384,7 @@ class Demo:
             },
             "truth_incidents": [asdict(finding) for finding in verdict.incidents],
             "offences": [asdict(offence) for offence in verdict.offences[:20]],
-            "refused_logins_max": district.get("refused_logins_max"),
+            "refused_logins_max": district.get("refused_logins_max_in_31_min"),
         }  # fmt: skip
         self.say(
             f"[{'green' if verdict.ok else 'red'}]truth: {verdict.missed} missed, "
