@@ -58,7 +58,7 @@ def foreign_errors() -> Iterator[None]:
     Raises:
         StoreUnavailable: repeat later.
         Conflict: a unique rule refuses the row (a second open outage of a channel).
-        UsageError: the schema is not current.
+        UsageError: the schema is not current, or the role may not do this.
         ValueError: a row breaks a rule of the schema.
     """
     try:
@@ -69,6 +69,8 @@ def foreign_errors() -> Iterator[None]:
         raise ValueError(str(error)) from error
     except NOT_MIGRATED as error:
         raise UsageError(f"{error}; run `sightline migrate`") from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise UsageError(f"store.dsn: {error}") from error
     except UNAVAILABLE as error:
         if isinstance(error, ValueError):  # the driver's DataError: an InterfaceError by descent
             raise
