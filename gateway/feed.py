@@ -42,9 +42,16 @@ class Feed:
         self._next += 1
         self._changed.set()
 
+    def break_off(self) -> None:
+        """What was published means nothing any more (a new archive): every reader must load anew."""
+        self._ring.clear()
+        self._next += 1
+        self._changed.set()
+
     def after(self, last_id: int) -> Iterable[Item] | None:
         """Items newer than `last_id`, oldest first; None when some of them left the ring."""
-        if last_id > self.last_id or (self._ring and last_id < self._ring[0].id - 1):
+        oldest = self._ring[0].id if self._ring else self._next
+        if last_id > self.last_id or last_id < oldest - 1:
             return None
         newer = self.last_id - last_id
         return list(self._ring)[len(self._ring) - newer :] if newer else ()

@@ -98,6 +98,8 @@ class Projection:
             view.index, view.camera, view.device = index, camera, device
             self.channels[camera.id] = view
             self.order.append(view)
+        if old:
+            self.feed.break_off()
         self._counts: dict[Dimension, dict[str, Counter[State]]] = {d: {} for d in Dimension}
         for view in self.order:
             self._count(view, view.state, 1)
