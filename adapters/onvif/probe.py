@@ -32,7 +32,7 @@ from gateway.domain.observation import (
 from gateway.errors import Unavailable
 from gateway.ports import Credential, ProbeContext
 
-MARGIN_S = 0.05
+MARGIN_S = 0.1
 """How long before the deadline we stop, to answer in time."""
 _NOTHING = DeviceMemory()
 

@@ -5,7 +5,6 @@ delaying the rest; wishes of the judge come in through `ask` and are capped.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,10 +26,11 @@ from gateway.settings import PollSettings
 
 log = structlog.get_logger("sightline.poller")
 TICK_S = 0.02
+NEVER = float("-inf")
 STARTS_A_TICK = 100
 """Checks begun without letting the loop breathe."""
-RETRY_S = 0.1
 STALL_TOLD_S = 0.25
+LATE_AT_MOST_S = 1.0
 SIGNED_CHECKS = 4
 """A signed check makes several requests: it has so many times the limit of a plain one."""
 
@@ -48,6 +48,8 @@ class Target:
     signed_phase_s: float
     dead: bool = False
     asked: bool = False
+    changed: bool = False
+    """Another port, path or way of asking than in the archive before."""
 
 
 class Poller:
@@ -73,10 +75,12 @@ class Poller:
         self.routine = Agenda()
         self.wishes = Agenda()
         self.unasked = 0
-        self._waiting: deque[tuple[Due, Target]] = deque()
+        self._waiting: dict[tuple[DeviceId, Step], Due] = {}
+        self._held: dict[DeviceId, dict[Step, Due]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._futures: dict[DeviceId, list[asyncio.Future[Answer]]] = {}
-        self._stall: tuple[float, float] = (0.0, 0.0)
+        self._stall: tuple[float, float] = (NEVER, NEVER)
+        self._turned: float = NEVER
         self._credit = float(settings.recheck_rate)
         self._round: tuple[int, float] = (0, 0.0)
 
@@ -87,13 +91,15 @@ class Poller:
         for device in inventory.watched:
             target = self._target(inventory, device, old.pop(device.id, None))
             self.targets[device.id] = target
-            if not target.asked:
+            # The agenda keeps the earlier of two entries: planning again moves nothing.
+            if not target.asked or target.changed:
                 self._plan(target, Step.REACH, now)
                 if device.check_by is CheckBy.ONVIF:
                     self._plan(target, Step.SIGNED, now)
         for gone in old.values():
             self.routine.drop(gone.device.id)
             self.wishes.drop(gone.device.id)
+            self._held.pop(gone.device.id, None)
             gone.probe.forget(gone.device.id)
         self.unasked = sum(not t.asked for t in self.targets.values())
 
@@ -109,7 +115,8 @@ class Poller:
         )
         if old is not None:
             target.dead, target.asked = old.dead, old.asked
-            if old.device != device:
+            target.changed = old.device != device
+            if target.changed:
                 old.probe.forget(device.id)
         return target
 
@@ -152,6 +159,7 @@ class Poller:
             while True:
                 await asyncio.sleep(TICK_S)
                 now = self.clock.now()
+                self._turned = now
                 self._lag(before, now)
                 self.step(now)
                 before = self.clock.now()
@@ -165,40 +173,43 @@ class Poller:
         self._credit = min(
             self.settings.recheck_rate, self._credit + TICK_S * self.settings.recheck_rate
         )
-        for _ in range(len(self._waiting)):
-            due, target = self._waiting.popleft()
-            self._begin(due, target, now)
         if not self.out.room:
             return
-        routine = self.routine.pop_due(now, STARTS_A_TICK)
-        wishes = self.wishes.pop_due(now, min(STARTS_A_TICK, int(self._credit)))
-        self._credit -= len(wishes)
-        for due in (*routine, *wishes):
-            wanted = self.targets.get(due.device)
-            if wanted is None:
-                continue
-            if due.routine:
+        waiting, self._waiting = self._waiting, {}
+        for due in waiting.values():
+            self._begin(due, now)
+        for due in self.routine.pop_due(now, STARTS_A_TICK):
+            if (target := self.targets.get(due.device)) is not None:
                 # A slot that was missed by more than a cadence is gone, not made up for.
-                self._plan(wanted, due.step, max(due.at, Instant(now - self.settings.cadence_s)))
-            self._begin(due, wanted, now)
+                self._plan(target, due.step, max(due.at, Instant(now - self.settings.cadence_s)))
+                self._begin(due, now)
+        wishes = self.wishes.pop_due(now, min(STARTS_A_TICK, int(self._credit)))
+        self._credit -= sum(self._begin(due, now) for due in wishes)
 
-    def _begin(self, due: Due, target: Target, now: Instant) -> None:
+    def _begin(self, due: Due, now: Instant) -> bool:
+        """Begin a check, or keep it for later; False when it costs nothing now."""
+        target = self.targets.get(due.device)
+        if target is None:
+            return False
         device = target.device
         if device.id in self.limits.busy:
-            if due.step is Step.REACH and due.routine:
-                return  # the check under way is this round's answer
-            self.wishes.put(replace(due, at=Instant(now + RETRY_S), routine=False))
-            return
+            if not (due.step is Step.REACH and due.routine):
+                self._held.setdefault(device.id, {})[due.step] = due
+            return False  # of the routine, the check under way is this round's answer
         dead = target.dead
         if not self.limits.admit(device, target.uplink, dead=dead):
-            self._waiting.append((due, target))
-            return
+            self._waiting.setdefault((device.id, due.step), due)
+            return True
         if due.routine and due.step is Step.REACH:
             late = now - due.at
             if not dead:
                 self.stats.lateness_s.append(late)
                 LATENESS_SECONDS.observe(late)
-        self._spawn(self._check(target, due.step, now, dead=dead))
+        # The limit counts from the slot, so that being late does not widen what is known of the
+        # start of an outage; a second of it is the most that lateness may cost the device.
+        begun = Instant(max(due.at, now - LATE_AT_MOST_S))
+        self._spawn(self._check(target, due.step, begun, dead=dead))
+        return True
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -213,18 +224,24 @@ class Poller:
                 {"message": "a check failed inside the gateway", "exception": error}
             )
 
-    async def _check(self, target: Target, step: Step, now: Instant, *, dead: bool) -> None:
+    async def _check(self, target: Target, step: Step, begun: Instant, *, dead: bool) -> None:
         limit = self.settings.check_s * (SIGNED_CHECKS if step is Step.SIGNED else 1)
         try:
-            answer = await target.probe.check(target.device, step, Instant(now + limit))
+            answer = await target.probe.check(target.device, step, Instant(begun + limit))
         finally:
             self.limits.release(target.device, target.uplink, dead=dead)
+            for due in self._held.pop(target.device.id, {}).values():
+                self.wishes.put(replace(due, at=self.clock.now(), routine=False))
         if answer.verdict is Verdict.NO_ANSWER and self._stalled(answer):
             answer = replace(answer, verdict=Verdict.COULD_NOT_TELL, cause=None)
-        target.dead = answer.verdict is Verdict.NO_ANSWER
-        self._note(target, answer)
         device = target.device.id
-        self.out.put([Observation(channel, device, answer) for channel in target.observe])
+        current = self.targets.get(device)
+        if current is not None and current.device == target.device:
+            # Not one that left the archive, or was given another address, while it was asked.
+            if answer.verdict is not Verdict.COULD_NOT_TELL:
+                current.dead = answer.verdict is Verdict.NO_ANSWER
+            self._note(current, answer)
+            self.out.put([Observation(channel, device, answer) for channel in current.observe])
         for future in self._futures.pop(device, ()):
             if not future.done():
                 future.set_result(answer)
@@ -265,6 +282,13 @@ class Poller:
             self._stall = (before, now)
 
     def _stalled(self, answer: Answer) -> bool:
-        """The check overlapped a stall of our own loop: its silence proves nothing."""
+        """The check overlapped a stall of our own loop: its silence proves nothing.
+
+        The loop may go on with a check before it goes on with the poller, so a stall that is only just
+        over is seen by the poller's own last turn.
+        """
         start, end = self._stall
+        running = self._turned > NEVER
+        if running and answer.ended - max(self._turned, answer.started) > self.stall_s + TICK_S:
+            return True
         return answer.started < end and answer.ended > start
