@@ -75,14 +75,18 @@ class Recorder:
                 await asyncio.sleep(retry)
                 retry = min(RETRY_MOST_S, 2 * retry)
 
-    async def flush(self) -> bool:
-        """Write what waits; False when the store does not answer (everything is kept)."""
+    async def flush(self, *, last: bool = False) -> bool:
+        """Write what waits; False when the store does not answer (everything is kept).
+
+        Args:
+            last: the process ends: say until when it watched, however short ago that was said.
+        """
         self._filled.clear()
         taken, self._waiting = self._waiting, {}
         now = self.clock.now()
         watched = self.clock.utc(now)
-        last = self._watched_at
-        watch = last is None or (watched - last).total_seconds() >= WATCHED_EVERY_S
+        said = self._watched_at
+        watch = last or said is None or (watched - said).total_seconds() >= WATCHED_EVERY_S
         if not taken and not watch:
             return True
         rows: dict[str, Any] = {name: tuple(held.values()) for name, held in taken.items()}

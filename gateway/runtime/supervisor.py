@@ -27,7 +27,7 @@ def restarting_too_fast(restarts: deque[float], now: float) -> bool:
     return len(restarts) > RESTARTS_MOST
 
 
-async def _keep(name: str, stage: Stage) -> None:
+async def _keep(name: str, stage: Stage, pause_s: float) -> None:
     restarts: deque[float] = deque()
     while True:
         try:
@@ -38,17 +38,21 @@ async def _keep(name: str, stage: Stage) -> None:
             log.exception("stage failed", stage=name, restarts=len(restarts))
             if restarting_too_fast(restarts, time.monotonic()):
                 raise StageFailed(f"{name} failed {len(restarts)} times in a minute") from error
-            await asyncio.sleep(min(5.0, 0.1 * 2 ** len(restarts)))
+            await asyncio.sleep(min(5.0, pause_s * 2 ** len(restarts)))
         else:
             return
 
 
-async def supervise(stages: Mapping[str, Stage]) -> None:
+async def supervise(stages: Mapping[str, Stage], pause_s: float = 0.1) -> None:
     """Run all stages until cancelled; one that fails is restarted, its siblings go on.
+
+    Args:
+        stages: the loops by name.
+        pause_s: what the pause before a restart grows from, doubling each time up to 5 s.
 
     Raises:
         ExceptionGroup: of `StageFailed`, when one failed more than 5 times in a minute.
     """
     async with asyncio.TaskGroup() as group:
         for name, stage in stages.items():
-            group.create_task(_keep(name, stage), name=name)
+            group.create_task(_keep(name, stage, pause_s), name=name)
