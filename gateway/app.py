@@ -89,7 +89,8 @@ def judge_rules(settings: Settings) -> JudgeRules:
             round_s=poll.recheck_s,
             check_s=poll.check_s,
             rest_s=poll.recheck_s,
-            patience_s=8 * poll.recheck_s,
+            # Long enough for a trial whose every round waits for the limit of a check.
+            patience_s=max(8 * poll.recheck_s, 3 * (poll.recheck_s + 2 * poll.check_s)),
         ),
     )
 
@@ -162,7 +163,7 @@ class Service:
 
     async def prepare(self) -> Pipeline:
         """Load everything from the store and build the pipeline."""
-        inventory = await self.store.load_inventory()
+        inventory = await self.store.load_inventory(shapes=False)
         records = await self.store.imports(1)
         now = self.clock.now()
         today = day_of(self.clock.utc(now).timestamp())
