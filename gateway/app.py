@@ -163,7 +163,7 @@ class Service:
 
     async def prepare(self) -> Pipeline:
         """Load everything from the store and build the pipeline."""
-        inventory = await self.store.load_inventory(shapes=False)
+        inventory = await self.store.load_inventory()
         records = await self.store.imports(1)
         now = self.clock.now()
         today = day_of(self.clock.utc(now).timestamp())
