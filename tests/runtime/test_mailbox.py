@@ -17,7 +17,8 @@ async def test_there_is_no_room_when_it_is_full_yet_nothing_is_refused() -> None
     box: Mailbox[int] = Mailbox("full", 2)
     assert box.room
     box.put([1, 2])
-    assert not box.room
+    full = not box.room
+    assert full
     box.put([3])
     assert await box.take(10, 0.1) == [1, 2, 3]
     assert box.room
