@@ -9,9 +9,9 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
-import click
 import typer
 from rich.console import Console
+from typer.exceptions import TyperException
 
 from gateway.commands.options import print_json
 from gateway.errors import Refused, SettingsError, SightlineError, UsageError
@@ -80,16 +80,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(DONE)
     try:
         code = command.main(args=arguments, prog_name="sightline", standalone_mode=False)
-    except click.exceptions.Abort:
+    except typer.Abort:
         code = TROUBLE
-    except click.ClickException as error:
-        error.show()
-        code = WRONG
+    except TyperException as error:  # a misspelt option, a missing argument
+        code = _wrong_call(error.format_message(), arguments)
     except SightlineError as error:
         code = _tell(error, as_json="--json" in arguments)
     except KeyboardInterrupt:
         code = DONE
     sys.exit(code if isinstance(code, int) else DONE)
+
+
+def _wrong_call(message: str, arguments: Sequence[str]) -> int:
+    """Say what is wrong with a call, and where help is; a bare verb has shown its help already."""
+    if not message:
+        return WRONG
+    known = {*VERBS, *names("sightline.commands")} & set(arguments[:1])
+    command = " ".join(["sightline", *known])
+    sentence = " ".join(message.split()).rstrip(".")
+    wrong = UsageError(f"{sentence}; see `{command} --help`")
+    return _tell(wrong, as_json="--json" in arguments)
 
 
 def _tell(error: SightlineError, *, as_json: bool) -> int:
