@@ -4,9 +4,10 @@ It follows the same contract as the PostgreSQL store, rule by rule; a process th
 along. One loop, no locks: no method awaits while it changes something.
 """
 
+import asyncio
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -16,6 +17,7 @@ from gateway.domain.ledger import (
     Changes,
     ChannelRecord,
     ClockStep,
+    DaySeconds,
     Fault,
     GatewayGap,
     Incident,
@@ -37,6 +39,7 @@ from gateway.ports import (
 
 _AUDIT_DAYS_AT_LEAST = 183
 _SLOTS = 24
+_PORTION = 500
 _SHANGHAI = timezone(timedelta(hours=8))
 
 
@@ -88,12 +91,12 @@ class MemoryStore:
         self._check_open()
 
     # --- the archive
-    async def load_inventory(self, at: datetime | None = None) -> Inventory:
+    async def load_inventory(self, at: datetime | None = None, *, shapes: bool = True) -> Inventory:
         """The archive as of now, or as it was valid at a time."""
         self._check_open()
         for valid_from, inventory in reversed(self._archives):
             if at is None or valid_from <= at:
-                return inventory
+                return inventory if shapes else _without_shapes(inventory)
         return Inventory()
 
     async def save_import(self, record: ImportRecord, inventory: Inventory) -> None:
@@ -129,8 +132,8 @@ class MemoryStore:
         self._credentials.update(sealed)
 
     # --- the ledger
-    async def load_live(self, today: str) -> LiveState:
-        """Open rows, states, memories, the roll-ups of `today`."""
+    async def load_live(self) -> LiveState:
+        """Open rows, states, memories."""
         self._check_open()
         return LiveState(
             outages=_open(self._outages.values(), lambda row: row.failed_at),
@@ -139,7 +142,6 @@ class MemoryStore:
             gaps=_open(self._gaps.values(), lambda row: row.started_at),
             channels=tuple(self._channels[key] for key in sorted(self._channels)),
             memories=tuple(sorted(self._memories.items(), key=lambda item: item[0])),
-            rollups_today=tuple(await self.rollups(today, today)),
             watched_until_at=self._watched_until_at,
             sequence=self._sequence,
         )
@@ -203,6 +205,18 @@ class MemoryStore:
             for key in sorted(self._rollups)
             if first_day <= key[0] <= last_day and channel in (None, key[1])
         ]
+
+    async def rollup_portions(self, day: str) -> AsyncIterator[Sequence[RollUp]]:
+        """All roll-ups of a day, some hundred at a time, by channel."""
+        rows = await self.rollups(day, day)
+        for start in range(0, len(rows), _PORTION):
+            await asyncio.sleep(0)
+            yield rows[start : start + _PORTION]
+
+    async def day_seconds(self, day: str) -> AsyncIterator[Sequence[DaySeconds]]:
+        """The roll-ups of a day added up, some hundred at a time, by channel."""
+        async for rows in self.rollup_portions(day):
+            yield [row.added_up() for row in rows]
 
     # --- people
     async def add_note(self, note: IncidentNote) -> None:
@@ -294,6 +308,11 @@ class MemoryStore:
         cameras = self._archives[-1][1].cameras if self._archives else {}
         camera = cameras.get(ChannelId(channel))
         return None if camera is None else camera.township
+
+
+def _without_shapes(inventory: Inventory) -> Inventory:
+    grids = {k: dataclasses.replace(cell, polygons=()) for k, cell in inventory.grids.items()}
+    return dataclasses.replace(inventory, grids=grids)
 
 
 def _is_open(row: Outage[datetime] | Fault[datetime]) -> bool:

@@ -9,7 +9,6 @@ import secrets
 import signal
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import replace
 
 import structlog
 
@@ -21,12 +20,13 @@ from gateway.domain.seconds import day_of
 from gateway.errors import Refused, StoreUnavailable
 from gateway.feed import Feed
 from gateway.inventory import Inventory
-from gateway.ports import Credential, LiveState, Probe, ProbeContext, Store
+from gateway.ports import Credential, Probe, ProbeContext, Store
 from gateway.projection import Projection
 from gateway.registry import get
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.judge import Judge, JudgeRules
 from gateway.runtime.pipeline import Pipeline
+from gateway.runtime.restore import read_book
 from gateway.runtime.supervisor import Stage, supervise
 from gateway.settings import Settings
 from gateway.vault import Vault
@@ -163,11 +163,10 @@ class Service:
 
     async def prepare(self) -> Pipeline:
         """Load everything from the store and build the pipeline."""
-        inventory = await self.store.load_inventory()
+        inventory = await self.store.load_inventory(shapes=False)
         records = await self.store.imports(1)
         now = self.clock.now()
-        today = day_of(self.clock.utc(now).timestamp())
-        state = await self._last_known(today)
+        state = await self.store.load_live()
         limit, _ = check_open_files(len(inventory.watched))
         context = ProbeContext(
             clock=self.clock,
@@ -181,6 +180,9 @@ class Service:
             breaker_window_s=self.settings.judge.breaker_window_s,
         )
         judge = Judge(judge_rules(self.settings), self.epoch, now)
+        last_seen = state.watched_until_at or self.clock.utc(now)
+        days = {day_of(last_seen.timestamp()), day_of(self.epoch(now))}
+        judge.accountant.book = await read_book(self.store, inventory.cameras, days)
         pipeline = Pipeline(
             self.settings,
             self.clock,
@@ -193,18 +195,6 @@ class Service:
         self.pipeline = pipeline
         rest_gc()
         return pipeline
-
-    async def _last_known(self, today: str) -> LiveState:
-        """What the store knows, with the roll-ups of the day the process was last seen on.
-
-        Rows are written whole: a day that is gone on with must be there from its beginning.
-        """
-        state = await self.store.load_live(today)
-        watched = state.watched_until_at
-        if watched is None or (day := day_of(watched.timestamp())) >= today:
-            return state
-        rows = await self.store.rollups(day, day)
-        return replace(state, rollups_today=(*state.rollups_today, *rows))
 
     def epoch(self, at: Instant) -> float:
         """UTC epoch seconds of an instant."""

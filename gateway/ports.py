@@ -4,7 +4,7 @@ All methods that talk to the outside have a deadline of their own or take one; `
 means "repeat later, nothing was lost", and every write may be repeated.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -16,6 +16,7 @@ from gateway.domain.camera import ChannelId, Device, DeviceId
 from gateway.domain.ledger import (
     Changes,
     ChannelRecord,
+    DaySeconds,
     Fault,
     GatewayGap,
     Incident,
@@ -144,7 +145,6 @@ class LiveState:
     gaps: tuple[GatewayGap[datetime], ...] = ()
     channels: tuple[ChannelRecord[datetime], ...] = ()
     memories: tuple[tuple[DeviceId, DeviceMemory], ...] = ()
-    rollups_today: tuple[RollUp, ...] = ()
     watched_until_at: datetime | None = None
     sequence: int = 0
 
@@ -270,8 +270,14 @@ class Store(Protocol):
         ...
 
     # --- the archive
-    async def load_inventory(self, at: datetime | None = None) -> Inventory:
-        """The archive as of now, or as it was valid at a time."""
+    async def load_inventory(
+        self, at: datetime | None = None, *, shapes: bool = True
+    ) -> Inventory:
+        """The archive as of now, or as it was valid at a time.
+
+        Without `shapes` the grid cells have no polygons: tens of megabytes that only an import and
+        coverage look at. Such an archive must not be saved.
+        """
         ...
 
     async def save_import(self, record: ImportRecord, inventory: Inventory) -> None:
@@ -294,8 +300,8 @@ class Store(Protocol):
         ...
 
     # --- the ledger
-    async def load_live(self, today: str) -> LiveState:
-        """Open rows, states, memories, the roll-ups of `today` (ISO date, Asia/Shanghai)."""
+    async def load_live(self) -> LiveState:
+        """Open rows, states, memories. The roll-ups come in portions, see `rollup_portions`."""
         ...
 
     async def commit(self, changes: Changes[datetime]) -> None:
@@ -313,7 +319,15 @@ class Store(Protocol):
     async def rollups(
         self, first_day: str, last_day: str, channel: ChannelId | None = None
     ) -> Sequence[RollUp]:
-        """Roll-ups of the days, both included."""
+        """Roll-ups of the days, both included: for one channel, or few of them."""
+        ...
+
+    def rollup_portions(self, day: str) -> AsyncIterator[Sequence[RollUp]]:
+        """All roll-ups of a day (ISO date, Asia/Shanghai), some hundred at a time, by channel."""
+        ...
+
+    def day_seconds(self, day: str) -> AsyncIterator[Sequence[DaySeconds]]:
+        """The roll-ups of a day added up by the store, some hundred at a time, by channel."""
         ...
 
     # --- people

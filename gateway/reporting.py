@@ -1,6 +1,5 @@
 """Reads what a report needs, day by day: the same for the screen, the CSV and `sightline report`."""
 
-import asyncio
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -65,7 +64,7 @@ async def read_report(
 ) -> tuple[report.Report, Sequence[Outage[datetime]]]:
     """The report of a window of Shanghai days, and its outages.
 
-    The sums run in a thread; the roll-ups of one day are held at a time.
+    The rows of a day come in portions, added up by the store, so that the loop is never held long.
 
     Args:
         store: open.
@@ -89,16 +88,11 @@ async def read_report(
     today = day_of(now_at.timestamp())
     sums: dict[str, Tally] = {}
     for day in days:
-        rollups = await store.rollups(day, day)
         complete: Sequence[ChannelId] = in_use if day < today else ()
-        found = await asyncio.to_thread(
-            report.sums_of_day,
-            rollups,
-            group_of=group_of,
-            takeover=takeover,
-            complete=complete,
-        )
-        sums = report.merged(sums, found)
+        of_day = report.DaySums(group_of, takeover, complete)
+        async for rows in store.day_seconds(day):
+            of_day.add(rows)
+        sums = report.merged(sums, of_day.result())
         told(day)
     made = report.build(
         first_day=first_day,

@@ -1,6 +1,5 @@
 """The archive in PostgreSQL: versions of rows, of which the ones without an end are current."""
 
-import asyncio
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -8,29 +7,26 @@ from typing import Any, TypeVar
 
 from adapters.postgres.database import LONG_S, Connection, Database
 from adapters.postgres.queries import SQL
-from adapters.postgres.rows import ARCHIVE, CAMERAS, IMPORTS, Kind
+from adapters.postgres.rows import ARCHIVE, CAMERAS, GRIDS, IMPORTS, Kind
 from gateway.domain.archive import ImportRecord
 from gateway.domain.camera import Camera
 from gateway.inventory import Inventory
 
 R = TypeVar("R")
 
-_BREATH = 1000
-"""Rows decoded before other tasks of the loop get a turn (about 10 ms)."""
+_PORTION = 500
+"""Rows fetched and decoded before other tasks of the loop get a turn (about 5 ms)."""
 
 
-async def load(database: Database, at: datetime | None) -> Inventory:
+async def load(database: Database, at: datetime | None, *, shapes: bool) -> Inventory:
     """The archive valid at a time, or now."""
     async with (
         database.connection(LONG_S) as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        order = {
-            row["kind"]: {key: place for place, key in enumerate(row["ids"])}
-            for row in await connection.fetch(SQL["archive_order"])
-        }
+        same: dict[str, str] = {}
         rows = {
-            kind.table: await _versions(connection, kind, at, order.get(kind.table, {}))
+            kind.table: await _versions(connection, kind, at, same, shapes=shapes)
             for kind in ARCHIVE
         }
     return Inventory.of(**rows)
@@ -63,15 +59,19 @@ def _rows(inventory: Inventory, kind: Kind[Any]) -> dict[str, Any]:
 
 
 async def _versions(
-    connection: Connection, kind: Kind[R], at: datetime | None, order: Mapping[str, int]
+    connection: Connection,
+    kind: Kind[R],
+    at: datetime | None,
+    same: dict[str, str],
+    *,
+    shapes: bool = True,
 ) -> list[R]:
-    records = await connection.fetch(SQL[f"archive_{kind.table}"], at, timeout=LONG_S)
-    last = len(order)
-    records.sort(key=lambda r: (order.get(r[kind.key], last), r[kind.key]))
+    """The rows valid at a time, decoded portion by portion: never all of them twice in memory."""
+    wanted: tuple[Any, ...] = (at, shapes) if kind is GRIDS else (at,)
+    cursor = await connection.cursor(SQL[f"archive_{kind.table}"], *wanted, timeout=LONG_S)
     rows: list[R] = []
-    for start in range(0, len(records), _BREATH):
-        rows.extend(kind.decode(record) for record in records[start : start + _BREATH])
-        await asyncio.sleep(0)
+    while records := await cursor.fetch(_PORTION, timeout=LONG_S):
+        rows.extend(kind.decode(record, same) for record in records)
     return rows
 
 

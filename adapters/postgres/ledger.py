@@ -1,6 +1,6 @@
 """The ledger in PostgreSQL: judged batches in, pages and the live state out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import date, datetime
 from typing import Any, TypeVar
 
@@ -9,6 +9,7 @@ from adapters.postgres.queries import SQL
 from adapters.postgres.rows import (
     CHANNELS,
     CLOCK_STEPS,
+    DAY_SECONDS,
     FAULTS,
     GAPS,
     INCIDENTS,
@@ -18,7 +19,7 @@ from adapters.postgres.rows import (
     Kind,
 )
 from gateway.domain.camera import ChannelId, DeviceId
-from gateway.domain.ledger import Changes, Incident, RollUp
+from gateway.domain.ledger import Changes, DaySeconds, Incident, RollUp
 from gateway.domain.observation import DeviceMemory
 from gateway.ports import LedgerKind, LedgerQuery, LiveState, Page
 
@@ -58,22 +59,19 @@ async def commit(database: Database, changes: Changes[datetime]) -> None:
             await connection.execute(SQL["put_watched_until"], changes.watched_until_at)
 
 
-async def load_live(database: Database, today: str) -> LiveState:
-    """What is open, the states, the memories and today's roll-ups, as of one moment."""
+async def load_live(database: Database) -> LiveState:
+    """What is open, the states and the memories, as of one moment."""
     async with (
         database.connection(LONG_S) as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        day = date.fromisoformat(today)
-        memories = await connection.fetch(SQL["device_memory"], timeout=LONG_S)
         return LiveState(
             outages=await _all(connection, OUTAGES, "open_outages"),
             faults=await _all(connection, FAULTS, "open_faults"),
             incidents=await _all(connection, INCIDENTS, "open_incidents"),
             gaps=await _all(connection, GAPS, "open_gateway_gaps"),
             channels=await _all(connection, CHANNELS, "channel_state"),
-            memories=tuple((DeviceId(m["device"]), MEMORIES.decode(m)) for m in memories),
-            rollups_today=await _all(connection, ROLLUPS, "rollups", day, day, None),
+            memories=await _all_memories(connection),
             watched_until_at=await connection.fetchval(SQL["watched_until"]),
             sequence=await connection.fetchval(SQL["sequence"]) or 0,
         )
@@ -117,6 +115,30 @@ async def rollups(
         return await _all(connection, ROLLUPS, "rollups", *days, channel)
 
 
+async def rollup_portions(database: Database, day: str) -> AsyncIterator[Sequence[RollUp]]:
+    """All roll-ups of a day, by channel."""
+    async for rows in _portions(database, ROLLUPS, "rollup_portion", day):
+        yield rows
+
+
+async def day_seconds(database: Database, day: str) -> AsyncIterator[Sequence[DaySeconds]]:
+    """The roll-ups of a day added up, by channel."""
+    async for rows in _portions(database, DAY_SECONDS, "day_seconds", day):
+        yield rows
+
+
+async def _portions(
+    database: Database, kind: Kind[R], query: str, day: str
+) -> AsyncIterator[list[R]]:
+    """The rows of a day; each portion is a statement of its own that goes on behind the last."""
+    at, after = date.fromisoformat(day), ""
+    while records := await database.fetch(SQL[query], at, after, _PREFETCH):
+        after = records[-1]["channel"]
+        yield [kind.decode(record) for record in records]
+        if len(records) < _PREFETCH:
+            return
+
+
 def _last_of_each(kind: Kind[Any], rows: Iterable[Any]) -> list[dict[str, Any]]:
     """The rows as columns; of two rows with one key in a batch the later one counts."""
     encoded: dict[Any, dict[str, Any]] = {}
@@ -131,6 +153,11 @@ def _last_of_each(kind: Kind[Any], rows: Iterable[Any]) -> list[dict[str, Any]]:
 def _memories(memories: Iterable[tuple[DeviceId, DeviceMemory]]) -> list[dict[str, Any]]:
     last = dict(memories)
     return [{"device": device, **MEMORIES.encode(memory)} for device, memory in last.items()]
+
+
+async def _all_memories(connection: Connection) -> tuple[tuple[DeviceId, DeviceMemory], ...]:
+    cursor = connection.cursor(SQL["device_memory"], prefetch=_PREFETCH, timeout=LONG_S)
+    return tuple([(DeviceId(m["device"]), MEMORIES.decode(m)) async for m in cursor])
 
 
 async def _all(

@@ -36,38 +36,63 @@ SELECT 1;
 SELECT pg_advisory_xact_lock(hashtext('sightline.import'));
 
 -- name: archive_divisions
--- Every archive_* block: the versions valid at $1, or the current ones without it.
-SELECT code, name, parent FROM sightline.divisions
+-- Every archive_* block: the versions valid at $1, or the current ones without it, in the order of
+-- the archive; what is no longer in it comes last.
+SELECT code, name, parent
+FROM sightline.divisions
+LEFT JOIN unnest((SELECT ids FROM sightline.archive_order WHERE kind = 'divisions'))
+    WITH ORDINALITY AS o (key, place) ON o.key = code COLLATE "C"
 WHERE CASE WHEN $1::timestamptz IS NULL THEN valid_to IS NULL
-      ELSE valid_from <= $1 AND (valid_to IS NULL OR valid_to > $1) END;
+      ELSE valid_from <= $1 AND (valid_to IS NULL OR valid_to > $1) END
+ORDER BY place, code;
 
 -- name: archive_nodes
-SELECT id, kind, name, parent, maintainer, carrier, contact FROM sightline.nodes
+SELECT id, kind, name, parent, maintainer, carrier, contact
+FROM sightline.nodes
+LEFT JOIN unnest((SELECT ids FROM sightline.archive_order WHERE kind = 'nodes'))
+    WITH ORDINALITY AS o (key, place) ON o.key = id COLLATE "C"
 WHERE CASE WHEN $1::timestamptz IS NULL THEN valid_to IS NULL
-      ELSE valid_from <= $1 AND (valid_to IS NULL OR valid_to > $1) END;
+      ELSE valid_from <= $1 AND (valid_to IS NULL OR valid_to > $1) END
+ORDER BY place, id;
 
 -- name: archive_devices
 SELECT id, host, port, node, tls, check_by, path, credential_set, serial, mac, manufacturer, model
 FROM sightline.devices
+LEFT JOIN unnest((SELECT ids FROM sightline.archive_order WHERE kind = 'devices'))
+    WITH ORDINALITY AS o (key, place) ON o.key = id COLLATE "C"
 WHERE CASE WHEN $1::timestamptz IS NULL THEN valid_to IS NULL
-      ELSE valid_from <= $1 AND (valid_to IS NULL OR valid_to > $1) END;
+      ELSE valid_from <= $1 AND (valid_to IS NULL OR valid_to > $1) END
+ORDER BY place, id;
 
 -- name: archive_cameras
 SELECT id, device, name, source_token, township, village, grid, manufacturer, model, longitude,
        latitude, in_use, maintainer, carrier, contact, archive
 FROM sightline.cameras
+LEFT JOIN unnest((SELECT ids FROM sightline.archive_order WHERE kind = 'cameras'))
+    WITH ORDINALITY AS o (key, place) ON o.key = id COLLATE "C"
 WHERE CASE WHEN $1::timestamptz IS NULL THEN valid_to IS NULL
-      ELSE valid_from <= $1 AND (valid_to IS NULL OR valid_to > $1) END;
+      ELSE valid_from <= $1 AND (valid_to IS NULL OR valid_to > $1) END
+ORDER BY place, id;
 
 -- name: archive_grids
-SELECT id, name, village, polygons FROM sightline.grids
+-- $2: with their shapes.
+SELECT id, name, village,
+       CASE WHEN $2::boolean THEN polygons ELSE '[]' END AS polygons
+FROM sightline.grids
+LEFT JOIN unnest((SELECT ids FROM sightline.archive_order WHERE kind = 'grids'))
+    WITH ORDINALITY AS o (key, place) ON o.key = id COLLATE "C"
 WHERE CASE WHEN $1::timestamptz IS NULL THEN valid_to IS NULL
-      ELSE valid_from <= $1 AND (valid_to IS NULL OR valid_to > $1) END;
+      ELSE valid_from <= $1 AND (valid_to IS NULL OR valid_to > $1) END
+ORDER BY place, id;
 
 -- name: archive_windows
-SELECT id, target, starts_at, ends_at, reason, daily_from_s, daily_to_s FROM sightline.windows
+SELECT id, target, starts_at, ends_at, reason, daily_from_s, daily_to_s
+FROM sightline.windows
+LEFT JOIN unnest((SELECT ids FROM sightline.archive_order WHERE kind = 'windows'))
+    WITH ORDINALITY AS o (key, place) ON o.key = id COLLATE "C"
 WHERE CASE WHEN $1::timestamptz IS NULL THEN valid_to IS NULL
-      ELSE valid_from <= $1 AND (valid_to IS NULL OR valid_to > $1) END;
+      ELSE valid_from <= $1 AND (valid_to IS NULL OR valid_to > $1) END
+ORDER BY place, id;
 
 -- name: archive_latest
 -- The newest version of anything: a new one must be younger, also when the clock was moved back.
@@ -104,9 +129,6 @@ UPDATE sightline.grids SET valid_to = $2 WHERE id = ANY ($1::text[]) AND valid_t
 
 -- name: retire_windows
 UPDATE sightline.windows SET valid_to = $2 WHERE id = ANY ($1::text[]) AND valid_to IS NULL;
-
--- name: archive_order
-SELECT kind, ids FROM sightline.archive_order;
 
 -- name: put_archive_order
 INSERT INTO sightline.archive_order AS o (kind, ids) VALUES ($1, $2)
@@ -313,6 +335,26 @@ SELECT * FROM sightline.incidents WHERE id = $1;
 SELECT * FROM sightline.rollups
 WHERE day BETWEEN $1 AND $2 AND ($3::text IS NULL OR channel = $3)
 ORDER BY day, channel;
+
+-- name: rollup_portion
+-- Some rows of the day $1, behind the channel $2.
+SELECT * FROM sightline.rollups WHERE day = $1 AND channel > $2 ORDER BY channel LIMIT $3;
+
+-- name: day_seconds
+-- The same rows added up.
+SELECT r.channel, r.day, s.*
+FROM (
+    SELECT * FROM sightline.rollups WHERE day = $1 AND channel > $2 ORDER BY channel LIMIT $3
+) AS r
+CROSS JOIN LATERAL (
+    SELECT sum(u.good::float8) AS good_s, sum(u.bad::float8) AS bad_s,
+           sum(u.bad_upstream::float8) AS bad_upstream_s,
+           sum(u.maintenance::float8) AS maintenance_s,
+           sum(u.unobserved::float8) AS unobserved_s, sum(u.degraded::float8) AS degraded_s
+    FROM unnest(r.good_s, r.bad_s, r.bad_upstream_s, r.maintenance_s, r.unobserved_s, r.degraded_s)
+        AS u (good, bad, bad_upstream, maintenance, unobserved, degraded)
+) AS s
+ORDER BY r.channel;
 
 -- ================================================================ people
 

@@ -23,6 +23,7 @@ from gateway.domain.camera import (
 from gateway.domain.ledger import (
     ChannelRecord,
     ClockStep,
+    DaySeconds,
     Ending,
     Fault,
     GapReason,
@@ -33,6 +34,7 @@ from gateway.domain.ledger import (
     State,
 )
 from gateway.domain.observation import AuthScheme, DeviceMemory, FaultCause, OutageCause
+from gateway.domain.packed import PackedText
 from gateway.ports import AuditEntry, IncidentNote, NoteKind, Role, Token
 
 R = TypeVar("R")
@@ -68,6 +70,10 @@ def _json_text_map(value: Mapping[str, str]) -> str:
     return to_json({clean(k): clean(v) for k, v in value.items()})
 
 
+def _packed(text: str) -> PackedText:
+    return PackedText(orjson.loads(text))
+
+
 def _rings(text: str) -> Any:  # noqa: ANN401 - nested tuples of GridCell.polygons
     return tuple(
         tuple(tuple((lon, lat) for lon, lat in ring) for ring in polygon)
@@ -95,6 +101,7 @@ class Kind(Generic[R]):
         key: the field that names a row.
         read: converters by field; a field without one is taken as it is, null stays None.
         write: converters by field, instead of the usual cleaning.
+        repeats: fields of text that many rows have in common.
     """
 
     table: str
@@ -103,10 +110,21 @@ class Kind(Generic[R]):
     key: str
     read: Mapping[str, Convert]
     write: Mapping[str, Convert]
+    repeats: tuple[str, ...] = ()
 
-    def decode(self, record: Mapping[str, Any] | asyncpg.Record) -> R:
-        """The row of a record."""
+    def decode(
+        self, record: Mapping[str, Any] | asyncpg.Record, same: dict[str, str] | None = None
+    ) -> R:
+        """The row of a record.
+
+        Args:
+            record: one with the columns of the kind.
+            same: text seen so far; equal text of the fields that repeat becomes one object.
+        """
         values = {name: record[name] for name in self.fields}
+        if same is not None:
+            for name in self.repeats:
+                values[name] = same.setdefault(values[name], values[name])
         for name, convert in self.read.items():
             if values[name] is not None:
                 values[name] = convert(values[name])
@@ -127,17 +145,29 @@ def _kind(
     row: type[R],
     key: str = "id",
     write: Mapping[str, Convert] | None = None,
+    repeats: str = "",
     **read: Convert,
 ) -> Kind[R]:
     fields = tuple(f.name for f in dataclasses.fields(row))  # type: ignore[arg-type]
-    return Kind(table, row, fields, key, read, write or {})
+    return Kind(table, row, fields, key, read, write or {}, tuple(repeats.split()))
 
 
-DIVISIONS = _kind("divisions", Division, key="code")
-NODES = _kind("nodes", Node, kind=NodeKind)
-DEVICES = _kind("devices", Device, check_by=CheckBy)
-CAMERAS = _kind("cameras", Camera, write={"archive": _json_text_map}, archive=orjson.loads)
-GRIDS = _kind("grids", GridCell, write={"polygons": to_json}, polygons=_rings)
+DIVISIONS = _kind("divisions", Division, key="code", repeats="code parent")
+NODES = _kind("nodes", Node, repeats="id parent maintainer carrier contact", kind=NodeKind)
+DEVICES = _kind(
+    "devices",
+    Device,
+    repeats="id node path credential_set manufacturer model",
+    check_by=CheckBy,
+)
+CAMERAS = _kind(
+    "cameras",
+    Camera,
+    write={"archive": _json_text_map},
+    repeats="device source_token township village grid manufacturer model maintainer carrier contact",
+    archive=_packed,
+)
+GRIDS = _kind("grids", GridCell, write={"polygons": to_json}, repeats="id village", polygons=_rings)
 WINDOWS = _kind("windows", Window)
 ARCHIVE: tuple[Kind[Any], ...] = (DIVISIONS, NODES, DEVICES, CAMERAS, GRIDS, WINDOWS)
 """The versioned tables of the archive; the names are also the fields of `Inventory`."""
@@ -163,10 +193,12 @@ ROLLUPS = _kind(
     RollUp,
     key="channel",
     write={"day": date.fromisoformat},
+    repeats="",
     day=date.isoformat,
     probes=tuple,
     **dict.fromkeys(_SLOTS, _floats),
 )
+DAY_SECONDS = _kind("rollups", DaySeconds, key="channel", day=date.isoformat)
 MEMORIES = _kind("device_memory", DeviceMemory, key="device", scheme=AuthScheme, refused_at=tuple)
 
 NOTES = _kind("incident_notes", IncidentNote, kind=NoteKind)

@@ -1,6 +1,6 @@
 """The system of record in PostgreSQL: `PostgresStore` implements `gateway.ports.Store`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from adapters.postgres.embedded import EmbeddedPostgres
 from adapters.postgres.queries import SQL
 from gateway.domain.archive import ImportRecord
 from gateway.domain.camera import ChannelId
-from gateway.domain.ledger import Changes, Incident, RollUp
+from gateway.domain.ledger import Changes, DaySeconds, Incident, RollUp
 from gateway.errors import StoreUnavailable, UsageError
 from gateway.inventory import Inventory
 from gateway.ports import (
@@ -80,9 +80,9 @@ class PostgresStore:
             raise StoreUnavailable(f"store: {self.embedded.trouble}")
         await self._database.value(SQL["ping"])
 
-    async def load_inventory(self, at: datetime | None = None) -> Inventory:
+    async def load_inventory(self, at: datetime | None = None, *, shapes: bool = True) -> Inventory:
         """The archive as of now, or as it was valid at a time."""
-        return await inventory.load(self._database, at)
+        return await inventory.load(self._database, at, shapes=shapes)
 
     async def save_import(self, record: ImportRecord, inventory_: Inventory) -> None:
         """Make the inventory current, in one transaction; only rows that differ are written."""
@@ -100,9 +100,9 @@ class PostgresStore:
         """Add or replace sealed credential sets."""
         await people.save_credentials(self._database, sealed)
 
-    async def load_live(self, today: str) -> LiveState:
-        """Open rows, states, memories, the roll-ups of `today`."""
-        return await ledger.load_live(self._database, today)
+    async def load_live(self) -> LiveState:
+        """Open rows, states, memories."""
+        return await ledger.load_live(self._database)
 
     async def commit(self, changes: Changes[datetime]) -> None:
         """Write one batch in one transaction; written twice it changes nothing."""
@@ -121,6 +121,14 @@ class PostgresStore:
     ) -> Sequence[RollUp]:
         """Roll-ups of the days, both included."""
         return await ledger.rollups(self._database, first_day, last_day, channel)
+
+    def rollup_portions(self, day: str) -> AsyncIterator[Sequence[RollUp]]:
+        """All roll-ups of a day, some hundred at a time, by channel."""
+        return ledger.rollup_portions(self._database, day)
+
+    def day_seconds(self, day: str) -> AsyncIterator[Sequence[DaySeconds]]:
+        """The roll-ups of a day added up by the server, some hundred at a time, by channel."""
+        return ledger.day_seconds(self._database, day)
 
     async def add_note(self, note: IncidentNote) -> None:
         """Write an acknowledgement or note."""

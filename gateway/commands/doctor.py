@@ -88,7 +88,7 @@ async def _store(settings: Settings) -> tuple[Diagnosis, Inventory]:
     try:
         async with asyncio.timeout(60), open_store(settings, migrate=False) as store:
             await store.ping()
-            inventory = await store.load_inventory()
+            inventory = await store.load_inventory(shapes=False)
     except (SightlineError, OSError, TimeoutError) as error:
         fix = (
             "check store.dsn, and that the state directory can be written; then `sightline migrate`"

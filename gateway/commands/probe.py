@@ -61,7 +61,7 @@ def probe(
 
 async def _context(settings: Settings) -> tuple[Inventory, ProbeContext]:
     async with open_store(settings) as store:
-        inventory = await store.load_inventory()
+        inventory = await store.load_inventory(shapes=False)
         credentials = await credentials_of(store, settings)
     context = ProbeContext(
         clock=SystemClock(),

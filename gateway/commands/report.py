@@ -103,7 +103,7 @@ def report(
 
     async def read(told: Callable[[str], None]) -> Result:
         async with open_store(settings) as store:
-            inventory = await store.load_inventory()
+            inventory = await store.load_inventory(shapes=False)
             made, outages = await read_report(
                 store,
                 inventory,

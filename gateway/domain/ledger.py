@@ -172,6 +172,39 @@ class RollUp:
     rtt_p50_ms: tuple[float, ...]
     rtt_p95_ms: tuple[float, ...]
 
+    def added_up(self) -> "DaySeconds":
+        """The seconds of the whole day."""
+        return DaySeconds(
+            self.channel,
+            self.day,
+            sum(self.good_s),
+            sum(self.bad_s),
+            sum(self.bad_upstream_s),
+            sum(self.maintenance_s),
+            sum(self.unobserved_s),
+            sum(self.degraded_s),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DaySeconds:
+    """One channel and day added up: seconds by kind, named as in `RollUp`."""
+
+    channel: ChannelId
+    day: str
+    good_s: float = 0.0
+    bad_s: float = 0.0
+    bad_upstream_s: float = 0.0
+    maintenance_s: float = 0.0
+    unobserved_s: float = 0.0
+    degraded_s: float = 0.0
+
+    @property
+    def elapsed_s(self) -> float:
+        """All seconds that somebody owns."""
+        owned_s = self.good_s + self.bad_s + self.bad_upstream_s
+        return owned_s + self.maintenance_s + self.unobserved_s
+
 
 @dataclass(frozen=True, slots=True)
 class ClockStep(Generic[T]):

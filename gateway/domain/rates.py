@@ -16,7 +16,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from gateway.domain.camera import ChannelId
-from gateway.domain.ledger import Outage, RollUp
+from gateway.domain.ledger import DaySeconds, Outage
 
 NO_TAKEOVER: Mapping[tuple[ChannelId, str], float] = MappingProxyType({})
 
@@ -106,40 +106,39 @@ def _ratio(part: float, whole: float) -> float | None:
 
 
 def tally(
-    rollups: Iterable[RollUp],
+    days: Iterable[DaySeconds],
     takeover: Mapping[tuple[ChannelId, str], float] = NO_TAKEOVER,
 ) -> Tally:
-    """Add up roll-ups.
+    """Add up days.
 
     Args:
-        rollups: any number of channels and days.
+        days: any number of channels and days.
         takeover: seconds of a day (by channel and ISO day) inside a takeover outage; so many of
             the bad seconds of that day are shown apart.
     """
     good = bad = upstream = maintenance = unobserved = degraded = apart = 0.0
-    for day in rollups:
-        bad_s = sum(day.bad_s)
-        apart_s = min(bad_s, takeover.get((day.channel, day.day), 0.0)) if takeover else 0.0
-        good += sum(day.good_s)
-        bad += bad_s - apart_s
+    for day in days:
+        apart_s = min(day.bad_s, takeover.get((day.channel, day.day), 0.0)) if takeover else 0.0
+        good += day.good_s
+        bad += day.bad_s - apart_s
         apart += apart_s
-        upstream += sum(day.bad_upstream_s)
-        maintenance += sum(day.maintenance_s)
-        unobserved += sum(day.unobserved_s)
-        degraded += sum(day.degraded_s)
+        upstream += day.bad_upstream_s
+        maintenance += day.maintenance_s
+        unobserved += day.unobserved_s
+        degraded += day.degraded_s
     return Tally(good, bad, upstream, maintenance, unobserved, degraded, apart)
 
 
 def tally_by(
-    rollups: Iterable[RollUp],
+    days: Iterable[DaySeconds],
     group_of: Callable[[ChannelId], str],
     takeover: Mapping[tuple[ChannelId, str], float] = NO_TAKEOVER,
 ) -> dict[str, Tally]:
-    """Add up roll-ups by group."""
-    found: dict[str, list[RollUp]] = {}
-    for day in rollups:
+    """Add up days by group."""
+    found: dict[str, list[DaySeconds]] = {}
+    for day in days:
         found.setdefault(group_of(day.channel), []).append(day)
-    return {group: tally(days, takeover) for group, days in found.items()}
+    return {group: tally(those, takeover) for group, those in found.items()}
 
 
 def overlap_s(

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from gateway.domain.camera import ChannelId
-from gateway.domain.ledger import Outage, RollUp
-from gateway.domain.rates import Tally, overlap_s, slack_of, tally, tally_by
+from gateway.domain.ledger import DaySeconds, Outage
+from gateway.domain.rates import Tally, overlap_s, slack_of, tally_by
 from gateway.domain.seconds import DAY_S, day_start
 
 FORMULA = (
@@ -82,31 +82,43 @@ def takeover_seconds(
     return found
 
 
-def sums_of_day(
-    rollups: Iterable[RollUp],
-    *,
-    group_of: Mapping[ChannelId, str],
-    takeover: Mapping[tuple[ChannelId, str], float],
-    complete: Iterable[ChannelId] = (),
-) -> dict[str, Tally]:
-    """Add up one day by group: a month of the whole fleet does not fit in memory at once.
+class DaySums:
+    """One day added up by group, portion by portion: the fleet's rows are never held at once.
 
     Args:
-        rollups: those of one day.
         group_of: the group of every channel, decommissioned ones included.
         takeover: what `takeover_seconds` found.
         complete: channels whose day is over: a second of it that nobody recorded was not observed,
             and counts as such. Empty for today: what is not yet recorded is not yet counted.
     """
-    kept = list(rollups)
-    sums = tally_by(kept, lambda channel: group_of.get(channel, ""), takeover)
-    recorded_s = {row.channel: tally([row]).elapsed_s for row in kept}
-    for channel in complete:
-        missing_s = DAY_S - recorded_s.get(channel, 0.0)
-        if missing_s >= 1:
-            key = group_of.get(channel, "")
-            sums[key] = sums.get(key, Tally()) + Tally(unobserved_s=missing_s)
-    return sums
+
+    def __init__(
+        self,
+        group_of: Mapping[ChannelId, str],
+        takeover: Mapping[tuple[ChannelId, str], float],
+        complete: Iterable[ChannelId] = (),
+    ) -> None:
+        self._group_of = group_of
+        self._takeover = takeover
+        self._missing_s: dict[ChannelId, float] = dict.fromkeys(complete, float(DAY_S))
+        self._sums: dict[str, Tally] = {}
+
+    def add(self, rows: Sequence[DaySeconds]) -> None:
+        """Some rows of the day, each channel once."""
+        found = tally_by(rows, lambda channel: self._group_of.get(channel, ""), self._takeover)
+        self._sums = merged(self._sums, found)
+        for row in rows:
+            if row.channel in self._missing_s:
+                self._missing_s[row.channel] -= row.elapsed_s
+
+    def result(self) -> dict[str, Tally]:
+        """The sums by group."""
+        missing: dict[str, float] = {}
+        for channel, missing_s in self._missing_s.items():
+            if missing_s >= 1:
+                key = self._group_of.get(channel, "")
+                missing[key] = missing.get(key, 0.0) + missing_s
+        return merged(self._sums, {k: Tally(unobserved_s=s) for k, s in missing.items()})
 
 
 def merged(one: Mapping[str, Tally], other: Mapping[str, Tally]) -> dict[str, Tally]:
@@ -132,7 +144,7 @@ def build(
         group_of: the group of every channel, decommissioned ones included.
         in_use: the channels in use.
         names: display names of groups; they also give the order of the lines.
-        sums: `sums_of_day` of all days.
+        sums: those of all days (`DaySums`), merged.
         outages: those that overlap the window.
     """
     since, until = window_of(first_day, last_day)

@@ -5,18 +5,19 @@ summer time), 24 slots of an hour. The book holds the days that are being filled
 rows to be written. Times are UTC epoch seconds here: days are a matter of the calendar.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
+from itertools import compress
 from math import log2
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Generic, TypeVar
 
 from gateway.domain.camera import ChannelId
 from gateway.domain.ledger import RollUp
 
+N = TypeVar("N", int, float)
 SHANGHAI_S = 8 * 3600
 DAY_S = 86_400
 SLOT_S = 3600
@@ -82,56 +83,131 @@ def quantile_ms(histogram: Sequence[int], q: float) -> float:
     return bucket_edge_ms(BUCKETS - 1)
 
 
+class _Hours(Generic[N]):
+    """A number a channel and hour of a day; an hour takes memory from the first number on."""
+
+    __slots__ = ("_arrays", "_kind", "_zeros")
+
+    def __init__(self, kind: str, channels: int) -> None:
+        self._kind = kind
+        self._zeros = channels * array(kind).itemsize
+        self._arrays: list[array[N] | None] = [None] * SLOTS
+
+    def hour(self, slot: int) -> "array[N]":
+        """The numbers of an hour, to be changed."""
+        found = self._arrays[slot]
+        if found is None:
+            found = self._arrays[slot] = array(self._kind, bytes(self._zeros))
+        return found
+
+    def row(self, index: int) -> list[N]:
+        """The 24 numbers of a channel."""
+        return [numbers[index] if numbers else 0 for numbers in self._arrays]
+
+    def put(self, index: int, row: Sequence[N]) -> None:
+        """Replace the 24 numbers of a channel."""
+        for slot, value in enumerate(row):
+            if value or self._arrays[slot]:
+                self.hour(slot)[index] = value
+
+    def moved(self, channels: int, runs: "_Runs") -> "_Hours[N]":
+        """The same numbers in other places."""
+        new: _Hours[N] = _Hours(self._kind, channels)
+        for slot, numbers in enumerate(self._arrays):
+            if numbers is not None:
+                there = new.hour(slot)
+                for old, at, length in runs:
+                    there[at : at + length] = numbers[old : old + length]
+        return new
+
+
+_Runs = Sequence[tuple[int, int, int]]
+"""(from, to, length): places of channels that move together."""
+
+
 @dataclass(slots=True)
 class _Day:
-    """Arrays of one day: seconds (kind, channel, slot), probes, round trips of the hour."""
+    """One day: seconds by kind, probes, round trips of the hour, and which channels changed."""
 
-    seconds: NDArray[np.float32]
-    probes: NDArray[np.uint16]
-    p50: NDArray[np.float32]
-    p95: NDArray[np.float32]
-    dirty: NDArray[np.bool_]
+    seconds: tuple[_Hours[float], ...]
+    probes: _Hours[int]
+    p50: _Hours[float]
+    p95: _Hours[float]
+    dirty: bytearray
+
+    @classmethod
+    def empty(cls, channels: int) -> "_Day":
+        """Nothing owned, nothing asked."""
+        seconds: tuple[_Hours[float], ...] = tuple(_Hours("f", channels) for _ in Kind)
+        return cls(
+            seconds,
+            _Hours("H", channels),
+            _Hours("f", channels),
+            _Hours("f", channels),
+            bytearray(channels),
+        )
+
+    def moved(self, channels: int, runs: _Runs) -> "_Day":
+        """The same with the channels in other places."""
+        dirty = bytearray(channels)
+        for old, at, length in runs:
+            dirty[at : at + length] = self.dirty[old : old + length]
+        return _Day(
+            tuple(hours.moved(channels, runs) for hours in self.seconds),
+            self.probes.moved(channels, runs),
+            self.p50.moved(channels, runs),
+            self.p95.moved(channels, runs),
+            dirty,
+        )
 
 
-@dataclass(slots=True)
 class Book:
     """The days being filled, for a fixed list of channels (index = position).
 
-    Memory: about 900 bytes a channel and day, two days at most.
+    Memory: about 37 bytes a channel and begun hour, two days at most. Arrays of the standard
+    library: single numbers are read and written twice as fast as numpy's, which alone would take
+    17 MB of the service.
     """
 
-    channels: tuple[ChannelId, ...]
-    _days: dict[str, _Day] = field(default_factory=dict)
-    _hour: tuple[str, int] = ("", 0)
-    _rtt: NDArray[np.uint16] = field(default_factory=lambda: np.zeros((0, BUCKETS), np.uint16))
+    __slots__ = ("_days", "_hour", "_rtt", "channels")
+
+    def __init__(self, channels: tuple[ChannelId, ...]) -> None:
+        self.channels = channels
+        self._days: dict[str, _Day] = {}
+        self._hour: tuple[str, int] = ("", 0)
+        self._rtt = array("H")
+
+    @property
+    def days(self) -> tuple[str, ...]:
+        """The days that are held."""
+        return tuple(self._days)
 
     def day(self, day: str) -> _Day:
-        """The arrays of a day, made when first asked for."""
-        if day not in self._days:
-            n = len(self.channels)
-            self._days[day] = _Day(
-                np.zeros((len(Kind), n, SLOTS), np.float32),
-                np.zeros((n, SLOTS), np.uint16),
-                np.zeros((n, SLOTS), np.float32),
-                np.zeros((n, SLOTS), np.float32),
-                np.zeros(n, np.bool_),
-            )
-        return self._days[day]
+        """What is held of a day, made when first asked for."""
+        found = self._days.get(day)
+        if found is None:
+            found = self._days[day] = _Day.empty(len(self.channels))
+        return found
+
+    def owned(self, index: int, kind: Kind) -> float:
+        """Seconds that a kind owns of a channel, in all days that are held."""
+        return sum(sum(day.seconds[kind].row(index)) for day in self._days.values())
 
     def add(self, index: int, kind: Kind, start: float, end: float) -> None:
         """Give a span of UTC epoch seconds to a kind."""
         for day, slot, seconds in split(start, end):
             book = self.day(day)
-            book.seconds[kind, index, slot] += seconds
+            book.seconds[kind].hour(slot)[index] += seconds
             book.dirty[index] = True
 
     def move(self, index: int, old: Kind, new: Kind, start: float, end: float) -> None:
         """What one kind owns of a span goes to another: the cause was understood later."""
         for day, slot, seconds in split(start, end):
             book = self.day(day)
-            moved = min(seconds, float(book.seconds[old, index, slot]))
-            book.seconds[old, index, slot] -= moved
-            book.seconds[new, index, slot] += moved
+            loser, winner = book.seconds[old].hour(slot), book.seconds[new].hour(slot)
+            moved = min(seconds, loser[index])
+            loser[index] -= moved
+            winner[index] += moved
             book.dirty[index] = True
 
     def probe(self, indexes: Iterable[int], rtt_s: float | None, epoch_s: float) -> None:
@@ -141,58 +217,64 @@ class Book:
         hour = int(local // SLOT_S)
         if self._hour[1] != hour:
             self._hour = (day_of(epoch_s), hour)
-            self._rtt = np.zeros((len(self.channels), BUCKETS), np.uint16)
+            self._rtt = array("H", bytes(2 * BUCKETS * len(self.channels)))
         book = self.day(self._hour[0])
+        probes = book.probes.hour(slot)
         bucket = None if rtt_s is None else bucket_of(rtt_s)
         for index in indexes:
-            book.probes[index, slot] += 1
+            probes[index] += 1
             book.dirty[index] = True
             if bucket is not None:
-                self._rtt[index, bucket] += 1
+                self._rtt[index * BUCKETS + bucket] += 1
 
     def portion(self, number: int, of: int) -> list[RollUp]:
         """The changed rows of one of `of` spread portions; they count as written afterwards."""
         rows: list[RollUp] = []
         for day in sorted(self._days):
             book = self._days[day]
-            for index in np.flatnonzero(book.dirty[number::of]) * of + number:
-                rows.append(self._row(day, book, int(index)))
+            for index in compress(range(number, len(self.channels), of), book.dirty[number::of]):
+                rows.append(self._row(day, book, index))
                 book.dirty[index] = False
         return rows
 
     def close_before(self, day: str) -> None:
         """Let go of days before `day` whose rows have all been written."""
-        for old in [d for d in self._days if d < day and not self._days[d].dirty.any()]:
+        for old in [d for d in self._days if d < day and 1 not in self._days[d].dirty]:
             del self._days[old]
 
-    def take(self, rows: Iterable[RollUp], index_of: dict[ChannelId, int]) -> None:
+    def take(self, rows: Iterable[RollUp], index_of: Mapping[ChannelId, int]) -> None:
         """Go on with rows written before a restart."""
         for row in rows:
             index = index_of.get(row.channel)
             if index is None:
                 continue
             book = self.day(row.day)
-            for kind, seconds in zip(Kind, _columns(row), strict=True):
-                book.seconds[kind, index] = seconds
-            book.probes[index] = row.probes
-            book.p50[index] = row.rtt_p50_ms
-            book.p95[index] = row.rtt_p95_ms
+            for hours, seconds in zip(book.seconds, _columns(row), strict=True):
+                hours.put(index, seconds)
+            book.probes.put(index, row.probes)
+            book.p50.put(index, row.rtt_p50_ms)
+            book.p95.put(index, row.rtt_p95_ms)
 
     def moved_to(self, channels: tuple[ChannelId, ...]) -> tuple["Book", list[RollUp]]:
         """The same seconds for another list of channels, and the rows of those that left it."""
+        if channels == self.channels:
+            return self, []
         index_of = {channel: i for i, channel in enumerate(channels)}
-        stay = [i for i, channel in enumerate(self.channels) if channel in index_of]
-        there = [index_of[self.channels[i]] for i in stay]
-        rtt = np.zeros((len(channels), BUCKETS), np.uint16)
-        if len(self._rtt):
-            rtt[there] = self._rtt[stay]
-        book = Book(channels, _hour=self._hour, _rtt=rtt)
-        for day, old in self._days.items():
-            new = book.day(day)
-            new.seconds[:, there] = old.seconds[:, stay]
-            new.probes[there], new.dirty[there] = old.probes[stay], old.dirty[stay]
-            new.p50[there], new.p95[there] = old.p50[stay], old.p95[stay]
-            old.dirty[stay] = False
+        stay = [
+            (i, index_of[channel]) for i, channel in enumerate(self.channels) if channel in index_of
+        ]
+        runs = _runs(stay)
+        book = Book(channels)
+        book._hour = self._hour
+        if self._rtt:
+            book._rtt = array("H", bytes(2 * BUCKETS * len(channels)))
+            for old, at, length in runs:
+                numbers = self._rtt[old * BUCKETS : (old + length) * BUCKETS]
+                book._rtt[at * BUCKETS : (at + length) * BUCKETS] = numbers
+        for day, held in self._days.items():
+            book._days[day] = held.moved(len(channels), runs)
+            for old, _, length in runs:
+                held.dirty[old : old + length] = bytes(length)
         return book, self.portion(0, 1)
 
     def missing(self, index: int, day: str, until: float) -> list[tuple[float, float]]:
@@ -200,19 +282,17 @@ class Book:
 
         After a crash these are unobserved, never good: what was not flushed is lost.
         """
-        owned = self.day(day).seconds[: Kind.DEGRADED, index].sum(axis=0)
-        begun = np.flatnonzero(owned)
-        if not len(begun):
-            return []
+        kinds = [hours.row(index) for hours in self.day(day).seconds[: Kind.DEGRADED]]
+        owned = [sum(slot) for slot in zip(*kinds, strict=True)]
+        begun = next((slot for slot in range(SLOTS) if owned[slot]), SLOTS)
         spans: list[tuple[float, float]] = []
         start = day_start(day)
         until = min(until, start + DAY_S)
-        for slot in range(int(begun[0]), SLOTS):
+        # the first hour may have begun within: nothing can be said of its start
+        for slot in range(begun + 1, SLOTS):
             slot_start = start + slot * SLOT_S
             slot_end = min(slot_start + SLOT_S, until)
-            lost = slot_end - slot_start - float(owned[slot])
-            if slot == begun[0]:
-                continue  # it may have begun within the hour: nothing can be said of its start
+            lost = slot_end - slot_start - owned[slot]
             if lost > 0:
                 spans.append((slot_end - lost, slot_end))
         return spans
@@ -220,13 +300,12 @@ class Book:
     def _row(self, day: str, book: _Day, index: int) -> RollUp:
         if day == self._hour[0]:
             slot = self._hour[1] % SLOTS
-            histogram = self._rtt[index].tolist()
+            histogram = self._rtt[index * BUCKETS : (index + 1) * BUCKETS]
             if any(histogram):
-                book.p50[index, slot] = quantile_ms(histogram, 0.5)
-                book.p95[index, slot] = quantile_ms(histogram, 0.95)
-        seconds = book.seconds[:, index].round(3)
+                book.p50.hour(slot)[index] = quantile_ms(histogram, 0.5)
+                book.p95.hour(slot)[index] = quantile_ms(histogram, 0.95)
         good, bad, upstream, maintenance, unobserved, degraded = (
-            tuple(seconds[kind].tolist()) for kind in Kind
+            _tidy(hours.row(index)) for hours in book.seconds
         )
         return RollUp(
             self.channels[index],
@@ -237,10 +316,26 @@ class Book:
             maintenance,
             unobserved,
             degraded,
-            tuple(book.probes[index].tolist()),
-            tuple(book.p50[index].tolist()),
-            tuple(book.p95[index].tolist()),
+            tuple(book.probes.row(index)),
+            tuple(book.p50.row(index)),
+            tuple(book.p95.row(index)),
         )
+
+
+def _tidy(seconds: Iterable[float]) -> tuple[float, ...]:
+    """Seconds to the millisecond; whole ones, the most, need no rounding."""
+    return tuple(round(s, 3) if s % 1 else s for s in seconds)
+
+
+def _runs(pairs: Iterable[tuple[int, int]]) -> _Runs:
+    """Pairs (from, to) in ascending order of `from`, neighbours that stay neighbours put together."""
+    runs: list[tuple[int, int, int]] = []
+    for old, new in pairs:
+        if runs and (old, new) == (runs[-1][0] + runs[-1][2], runs[-1][1] + runs[-1][2]):
+            runs[-1] = (runs[-1][0], runs[-1][1], runs[-1][2] + 1)
+        else:
+            runs.append((old, new, 1))
+    return runs
 
 
 def _columns(row: RollUp) -> tuple[tuple[float, ...], ...]:

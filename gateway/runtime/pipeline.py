@@ -8,6 +8,7 @@
 """
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -170,7 +171,7 @@ class Pipeline:
                 records = await self.store.imports(1)
                 if not records or records[0].id == self.import_id:
                     continue
-                inventory = await self.store.load_inventory()
+                inventory = await self.store.load_inventory(shapes=False)
             except StoreUnavailable:
                 continue
             now = self.clock.now()
@@ -257,10 +258,11 @@ class Pipeline:
                 self.judge.put_outage(live, replace(live.outage, last_failed_at=last))
         self.judge.rollups += self.judge.accountant.book.portion(0, 1)
         self._publish(self.judge.judge((), now), now)
-        try:
+        written = False
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(5.0):
-                await self.recorder.flush()
-        except TimeoutError:
+                written = await self.recorder.flush(last=True)
+        if not written:
             log.warning("not everything was written", rows=self.recorder.pending)
         for probe in set(self.probes.values()):
             await probe.close()

@@ -3,20 +3,20 @@
 These change the judge from outside the stream of observations; they run in the judge's own task.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from gateway.domain.camera import Camera, Device, NodeId
+from gateway.domain.camera import Camera, ChannelId, Device, NodeId
 from gateway.domain.health import LOST, SUSPICION, Health, Phase
 from gateway.domain.ledger import Ending, GapReason, GatewayGap, Outage, State
 from gateway.domain.observation import Instant
 from gateway.domain.root_cause import RootCause
-from gateway.domain.seconds import DAY_S, Kind, day_of, day_start
+from gateway.domain.seconds import DAY_S, Book, Kind, day_of, day_start
 from gateway.domain.windows import open_targets
 from gateway.inventory import Inventory
-from gateway.ports import LiveState
+from gateway.ports import LiveState, Store
 from gateway.runtime.judge import Judge
 from gateway.runtime.live import Live
 
@@ -109,13 +109,35 @@ def _plant_tree(judge: Judge, inventory: Inventory) -> None:
                 case.node.down_since = case.row.began_at
 
 
+async def read_book(store: Store, channels: Iterable[ChannelId], days: Iterable[str]) -> Book:
+    """The book as it was last written.
+
+    Args:
+        store: open.
+        channels: those of the archive, in its order.
+        days: the days (ISO, Shanghai) that are gone on with: today, and the one on which the
+            process was last seen.
+
+    Raises:
+        StoreUnavailable: the store does not answer.
+    """
+    book = Book(tuple(channels))
+    index_of = {channel: index for index, channel in enumerate(book.channels)}
+    for day in sorted(set(days)):
+        async for rows in store.rollup_portions(day):
+            book.take(rows, index_of)
+    return book
+
+
 def restore(
     judge: Judge, state: LiveState, instant: Callable[[datetime], Instant], now: Instant
 ) -> None:
     """Take up what the store knows after a restart; nothing is believed until it is asked.
 
     Rows that were open stay open. For what was not written, the lower bound is `watched_until` minus
-    one cadence, and the time in between is one gateway gap, not one a channel.
+    one cadence, and the time in between is one gateway gap, not one a channel. The roll-ups of the
+    days that are gone on with must be in the judge's book before (`read_book`): a row is written
+    whole, and only what nobody owns is lost.
     """
     judge.sequence = state.sequence
     watched = None if state.watched_until_at is None else instant(state.watched_until_at)
@@ -136,8 +158,6 @@ def restore(
         _restore_outage(judge, _instants(stamped, instant), good_until, now)
     _restore_faults(judge, state, instant, now)
     _end_empty(judge, watched or now)
-    index_of = {live.camera.id: live.index for live in judge.order}
-    judge.accountant.book.take(state.rollups_today, index_of)
     if watched is not None and watched < now:
         _restore_gap(judge, watched, now)
     for gap in state.gaps:

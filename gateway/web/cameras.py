@@ -176,7 +176,7 @@ async def get_history(request: web.Request) -> web.Response:
         "outages": await in_slices(outages.rows, lambda item: channel_row(item, projection)),
         "faults": await in_slices(faults.rows, lambda item: channel_row(item, projection)),
         "truncated": outages.next is not None or faults.next is not None,
-        "days": [{**row(day), **tally([day]).as_dict()} for day in days],
+        "days": [{**row(day), **tally([day.added_up()]).as_dict()} for day in days],
     }
     return await send_json(request, content, projection.as_of)
 

@@ -51,7 +51,7 @@ async def ids(store: Store, kind: LedgerKind, **query: Any) -> list[str]:
 
 async def test_an_empty_store_has_an_empty_archive_and_no_live_state(store: Store) -> None:
     assert await store.load_inventory() == Inventory()
-    live = await store.load_live("2026-03-01")
+    live = await store.load_live()
     assert (live.outages, live.channels, live.watched_until_at, live.sequence) == ((), (), None, 0)
 
 
@@ -145,24 +145,22 @@ async def test_every_row_comes_back_with_every_field(store: Store) -> None:
 
 async def test_a_restart_finds_what_is_open_and_what_was_learned(store: Store) -> None:
     await store.commit(EVERYTHING)
-    live = await store.load_live("2026-03-01")
+    live = await store.load_live()
     assert live.outages == (rows.BARE_OUTAGE,)
     assert live.faults == (rows.BARE_FAULT,)
     assert live.incidents == (rows.BARE_INCIDENT,)
     assert live.gaps == (rows.GAPS[1],)
     assert live.channels == rows.CHANNELS
     assert live.memories == rows.MEMORIES
-    assert live.rollups_today == (rows.FULL_ROLLUP,)
     assert (live.watched_until_at, live.sequence) == (at(6), 7)
-    assert (await store.load_live("2026-03-02")).rollups_today == ()
 
 
 async def test_a_batch_written_twice_changes_nothing(store: Store) -> None:
     await store.commit(EVERYTHING)
-    before = await store.load_live("2026-03-01")
+    before = await store.load_live()
     pages = [await all_rows(store, kind, include_merged=True) for kind in LedgerKind]
     await store.commit(EVERYTHING)
-    assert await store.load_live("2026-03-01") == before
+    assert await store.load_live() == before
     assert [await all_rows(store, kind, include_merged=True) for kind in LedgerKind] == pages
 
 
@@ -184,8 +182,9 @@ async def test_a_later_snapshot_of_a_row_replaces_it(store: Store) -> None:
             watched_until_at=at(9),
         )
     )
-    live = await store.load_live("2026-03-01")
-    assert (live.outages, live.gaps, live.rollups_today) == ((), (), (day,))
+    live = await store.load_live()
+    assert (live.outages, live.gaps) == ((), ())
+    assert list(await store.rollups("2026-03-01", "2026-03-01")) == [day]
     assert live.channels == (rows.CHANNELS[0], state)
     assert (live.watched_until_at, live.sequence) == (at(9), 8)
     assert closed in await all_rows(store, LedgerKind.OUTAGES)
@@ -194,7 +193,7 @@ async def test_a_later_snapshot_of_a_row_replaces_it(store: Store) -> None:
 async def test_the_sequence_never_falls(store: Store) -> None:
     await store.commit(Changes(9))
     await store.commit(Changes(4))
-    assert (await store.load_live("2026-03-01")).sequence == 9
+    assert (await store.load_live()).sequence == 9
 
 
 async def test_one_channel_has_at_most_one_open_outage(store: Store) -> None:
@@ -216,7 +215,7 @@ async def test_a_refused_batch_leaves_nothing_behind(store: Store) -> None:
         )
     assert await ids(store, LedgerKind.INCIDENTS) == []
     assert await ids(store, LedgerKind.OUTAGES) == ["a"]
-    assert (await store.load_live("2026-03-01")).sequence == 1
+    assert (await store.load_live()).sequence == 1
 
 
 async def test_one_batch_may_close_a_row_and_open_the_next_whatever_their_order(
@@ -225,7 +224,7 @@ async def test_one_batch_may_close_a_row_and_open_the_next_whatever_their_order(
     await store.commit(Changes(1, outages=(outage("b", 1, 0),)))
     await store.commit(Changes(2, outages=(outage("a", 1, 5), outage("b", 1, 0, 4))))
     assert await ids(store, LedgerKind.OUTAGES) == ["a", "b"]
-    assert [o.id for o in (await store.load_live("2026-03-01")).outages] == ["a"]
+    assert [o.id for o in (await store.load_live()).outages] == ["a"]
 
 
 async def test_faults_of_different_causes_may_be_open_together_but_not_two_of_one(
@@ -408,6 +407,41 @@ async def test_rollups_are_read_by_days_and_channel(store: Store) -> None:
     found = [(r.day, r.channel) for r in await store.rollups("2026-03-02", "2026-03-03")]
     assert found == [(f"2026-03-0{d}", channel(n)) for d in (2, 3) for n in (1, 2)]
     assert list(await store.rollups("2026-03-01", "2026-03-01", channel(2))) == [days[0]]
+
+
+async def test_a_day_of_the_fleet_comes_in_portions_each_channel_once(store: Store) -> None:
+    days = [rollup(number, "2026-03-02", float(number)) for number in range(1, 1203)]
+    days.append(rollup(5, "2026-03-01"))
+    await store.commit(Changes(1, rollups=tuple(days)))
+    portions = [rows async for rows in store.rollup_portions("2026-03-02")]
+    assert [row for rows in portions for row in rows] == days[:-1]
+    assert max(map(len, portions)) <= 1000
+    assert [rows async for rows in store.rollup_portions("2026-03-03")] == []
+
+
+async def test_a_day_is_added_up_by_kind_of_second(store: Store) -> None:
+    days = [rows.FULL_ROLLUP, *(rollup(n, "2026-03-01", n / 8) for n in range(10, 1010))]
+    await store.commit(Changes(1, rollups=tuple(days)))
+    found = [row async for rows in store.day_seconds("2026-03-01") for row in rows]
+    by_channel = {row.channel: row for row in found}
+    assert len(by_channel) == len(found) == len(days)
+    for day in days:
+        wanted, got = day.added_up(), by_channel[day.channel]
+        for name in ("channel", "day"):
+            assert getattr(got, name) == getattr(wanted, name)
+        for field in dataclasses.fields(wanted)[2:]:
+            assert getattr(got, field.name) == pytest.approx(getattr(wanted, field.name))
+
+
+async def test_an_archive_without_shapes_has_everything_else(store: Store) -> None:
+    archive = rows.archive()
+    await store.save_import(rows.RECORD, archive)
+    plain = await store.load_inventory(shapes=False)
+    assert any(cell.polygons for cell in archive.grids.values())
+    bare = {key: dataclasses.replace(c, polygons=()) for key, c in archive.grids.items()}
+    assert plain == dataclasses.replace(archive, grids=bare)
+    assert list(plain.grids) == list(archive.grids)
+    assert await store.load_inventory() == archive
 
 
 # ---------------------------------------------------------------- people

@@ -38,6 +38,7 @@ from gateway.domain.observation import (
     Verdict,
 )
 from gateway.domain.schedule import phase
+from gateway.domain.seconds import Book, Kind
 from gateway.inventory import Inventory
 from gateway.ports import LiveState
 from gateway.runtime.judge import Judge, JudgeRules
@@ -92,6 +93,7 @@ class Scene:
         canary: bool = False,
         clock: FakeClock | None = None,
         known: LiveState | None = None,
+        written: Iterable[RollUp] = (),
         check_s: float = 3.0,
     ) -> None:
         self.inventory = inventory
@@ -121,6 +123,8 @@ class Scene:
         self._windows_at = -1.0
         self._canary_at = 0.0
         self.judge = Judge(self.rules, self.clock.epoch, self.start)
+        book = self.judge.accountant.book = Book(tuple(inventory.cameras))
+        book.take(written, {channel: index for index, channel in enumerate(book.channels)})
         load(self.judge, inventory, self.start)
         if known is not None:
             restore(self.judge, known, self.clock.instant, self.start)
@@ -298,13 +302,10 @@ class Scene:
         self.judge.accountant.settle(live, self.clock.now())
         totals = dict.fromkeys(("good", "bad", "upstream", "maintenance", "unobserved"), 0.0)
         book = self.judge.accountant.book
-        for day in list(book._days):
-            for kind, name in enumerate(totals):
-                totals[name] += float(book.day(day).seconds[kind, live.index].sum())
-        return totals
+        return {n: book.owned(live.index, kind) for kind, n in zip(Kind, totals, strict=False)}
 
     def known(self) -> LiveState:
-        """What a store would give after a crash now: open rows, records, the day's roll-ups."""
+        """What a store would give after a crash now: open rows, records."""
         utc = self.clock.utc
         return LiveState(
             outages=tuple(stamp(r, utc) for r in self.outages.values() if r.ended_at is None),
@@ -312,7 +313,6 @@ class Scene:
             incidents=tuple(stamp(r, utc) for r in self.incidents.values() if r.ended_at is None),
             gaps=tuple(stamp(r, utc) for r in self.gaps.values() if r.ended_at is None),
             channels=tuple(stamp(rows[-1], utc) for rows in self.records.values()),
-            rollups_today=tuple(self.rollups.values()),
             watched_until_at=self.utc_now(),
             sequence=self.judge.sequence,
         )
@@ -340,6 +340,7 @@ class Scene:
             canary=self.canary,
             clock=self.clock,
             known=known,
+            written=self.rollups.values(),
             check_s=self.check_s,
         )
         again.troubles = self.troubles

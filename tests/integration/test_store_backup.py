@@ -56,7 +56,7 @@ async def everything(store: PostgresStore) -> dict[str, Any]:
         "before": await store.load_inventory(rows.at(-1)),
         "imports": list(await store.imports()),
         "credentials": dict(await store.load_credentials()),
-        "live": await store.load_live("2026-03-01"),
+        "live": await store.load_live(),
         **{kind.value: (await store.ledger(kind, query)).rows for kind in LedgerKind},
         "rollups": list(await store.rollups("2000-01-01", "2099-01-01")),
         "notes": list(await store.notes(["i-full"])),

@@ -8,17 +8,17 @@ from fakes.ledger_rows import FULL_OUTAGE, at, channel, outage, rollup
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.ledger import RollUp
+from gateway.domain.ledger import DaySeconds
 from gateway.domain.rates import RATES, Tally, overlap_s, slack_of, tally, tally_by
 
 SECONDS = st.floats(0, 3600)
 
 
-def day(number: int, **kinds: float) -> RollUp:
+def day(number: int, **kinds: float) -> DaySeconds:
     """A day with so many seconds of each kind in every hour."""
     plain = replace(rollup(number, "2026-03-01"), good_s=(0.0,) * 24, bad_s=(0.0,) * 24)
     hours: dict[str, Any] = {name: (value,) * 24 for name, value in kinds.items()}
-    return replace(plain, **hours)
+    return replace(plain, **hours).added_up()
 
 
 def test_all_seconds_have_an_owner() -> None:

@@ -10,6 +10,7 @@ from gateway.domain.ledger import RollUp
 from gateway.domain.rates import Tally
 from gateway.domain.report import (
     COLUMNS,
+    DaySums,
     Report,
     build,
     cells,
@@ -17,7 +18,6 @@ from gateway.domain.report import (
     headings,
     merged,
     safe_text,
-    sums_of_day,
     takeover_seconds,
     window_of,
 )
@@ -27,7 +27,10 @@ GROUPS = {channel(1): "a", channel(2): "a", channel(3): "b"}
 
 
 def sums(rows: list[RollUp], *complete: int) -> dict[str, Tally]:
-    return sums_of_day(rows, group_of=GROUPS, takeover={}, complete=[channel(n) for n in complete])
+    found = DaySums(GROUPS, {}, [channel(n) for n in complete])
+    found.add([row.added_up() for row in rows[:1]])
+    found.add([row.added_up() for row in rows[1:]])
+    return found.result()
 
 
 def test_days_are_those_of_shanghai() -> None:
