@@ -22,8 +22,10 @@ def call(*arguments: str) -> int:
         (("import",), "Missing argument 'files'; see `sightline import --help`"),
         (
             ("token", "create", "x"),
-            "Missing option '--role'. Choose from: viewer, operator, planner, center, admin, "
-            "auditor; see `sightline token --help`",
+            (
+                "Missing option '--role'. Choose from: viewer, operator, planner, center, admin, "
+                "auditor; see `sightline token --help`"
+            ),
         ),
     ],
 )
