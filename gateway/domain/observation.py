@@ -127,6 +127,15 @@ class Answer:
     clock_offset_s: float | None = None
     memory: DeviceMemory | None = None
 
+    @property
+    def heard(self) -> Instant:
+        """When the device is known to have been heard, at the latest.
+
+        The end of a whole good reply; of a check of several requests, or of one whose reply never
+        ended, only the start is certain: the rest may have been waiting for nothing.
+        """
+        return self.ended if self.step is Step.REACH and not self.found else self.started
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:

@@ -165,9 +165,9 @@ class Judge:
         self.asks.append(Ask(live.device.id, step, at))
 
     def _answered(self, live: Live, answer: Answer) -> None:
-        self.witness.good(live.branch, answer.ended)
-        if self.gap is not None and answer.ended > self.gap.started_at:
-            self._see_again(answer.ended)
+        self.witness.good(live.branch, answer.heard)
+        if self.gap is not None and answer.heard > self.gap.started_at:
+            self._see_again(answer.heard)
         for watch in self.root.good(live.device.id, live.camera.id, answer.started):
             self._recovering(watch, answer.ended)
         if live.camera.id in self.blindfolded:

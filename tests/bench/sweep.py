@@ -16,11 +16,13 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import IO
 
 import uvloop
 
 from adapters.memory import MemoryStore
 from adapters.onvif.probe import OnvifProbe
+from adapters.onvif.transport import Transport
 from bench.district import build
 from gateway.app import judge_rules, rest_gc
 from gateway.domain.camera import CheckBy
@@ -54,17 +56,25 @@ class Sweep:
 
 
 @contextlib.contextmanager
-def district(cameras: int, latency_s: float = 0.0, dead: float = 0.0) -> Iterator[dict[str, int]]:
-    """A plain district in its own process; yields its ports."""
+def district(
+    cameras: int,
+    latency_s: float = 0.0,
+    dead: float = 0.0,
+    *,
+    later: bool = False,
+    times: int = 1,
+) -> Iterator[tuple[dict[str, int], IO[str]]]:
+    """A plain district in its own process; yields its ports and its standard input."""
     command = [
         sys.executable, "-m", "bench.district", "--cameras", str(cameras),
-        "--latency", str(latency_s), "--dead", str(dead),
+        "--latency", str(latency_s), "--dead", str(dead), "--times", str(times),
+        *(["--later"] if later else []),
     ]  # fmt: skip
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdin is not None
     try:
-        yield json.loads(process.stdout.readline())
+        yield json.loads(process.stdout.readline()), process.stdin
     finally:
         process.stdin.close()
         process.wait(timeout=30)
@@ -79,18 +89,29 @@ def cpu_s() -> float:
 class Rig:
     """The service's pipeline without web and store, on a district's inventory."""
 
-    def __init__(self, cameras: int, ports: dict[str, int], latency_s: float) -> None:
-        made = build(cameras, ports, latency_s)
+    def __init__(
+        self,
+        cameras: int,
+        ports: dict[str, int],
+        *,
+        dead: float = 0.0,
+        cadence_s: float = 3600.0,
+        times: int = 1,
+        kept: int = 14_000,
+        transport: Transport | None = None,
+    ) -> None:
+        made = build(cameras, ports, dead=dead, times=times)
         devices = [v.device for v in made.devices]
         self.inventory = Inventory.of(made.channels, devices, made.nodes, made.divisions)
         self.devices = len(devices)
         clock = SystemClock()
         settings = Settings(
-            poll=PollSettings(cadence_s=3600.0, signed_every_s=86_400.0),
+            poll=PollSettings(cadence_s=cadence_s, signed_every_s=86_400.0),
             network=NetworkSettings(virtual=True),
         )
         credential = Credential("district", made.username, Secret(made.password))
-        probe = OnvifProbe(ProbeContext(clock, {"district": credential}))
+        context = ProbeContext(clock, {"district": credential}, kept_limit=kept)
+        probe = OnvifProbe(context, transport=transport)
         judge = Judge(judge_rules(settings), lambda at: clock.utc(at).timestamp(), clock.now())
         projection = Projection(Inventory(), clock.utc(clock.now()), Feed("bench"))
         self.clock = clock
@@ -116,17 +137,15 @@ class Rig:
         return Sweep(stats.checks - before, cpu_s() - cpu, time.perf_counter() - wall)
 
 
-async def _sweeps(
-    cameras: int, ports: dict[str, int], latency_s: float, warm: int
-) -> tuple[Sweep, list[Sweep]]:
-    rig = Rig(cameras, ports, latency_s)
+async def sweeps(rig: Rig, warm: int) -> tuple[Sweep, list[Sweep]]:
+    """One cold sweep, and `warm` warm ones on connections that were learned to be kept."""
     rest_gc()
     stages = rig.pipeline.stages
     work = asyncio.create_task(supervise({name: stages[name] for name in ("poller", "judge")}))
     try:
         cold = await rig.sweep()
         sweeps = []
-        for number in range(warm + 2):
+        for number in range(warm + 2 if warm else 0):
             await asyncio.sleep(0.6)
             made = await rig.sweep()
             if number >= 2:
@@ -139,13 +158,19 @@ async def _sweeps(
             await probe.close()
 
 
+async def _one(
+    cameras: int, ports: dict[str, int], dead: float, warm: int
+) -> tuple[Sweep, list[Sweep]]:
+    return await sweeps(Rig(cameras, ports, dead=dead), warm)
+
+
 def run(cameras: int = 12_328, rounds: int = 3) -> dict[str, object]:
     """Cold and warm sweeps, medians of `rounds`."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     colds, warms = [], []
-    with district(cameras) as ports:
+    with district(cameras) as (ports, _):
         for _ in range(rounds):
-            cold, warm = uvloop.run(_sweeps(cameras, ports, 0.0, 1))
+            cold, warm = uvloop.run(_one(cameras, ports, 0.0, 1))
             colds.append(cold)
             warms += warm
     return {
@@ -163,8 +188,8 @@ def run(cameras: int = 12_328, rounds: int = 3) -> dict[str, object]:
 def run_slow(cameras: int = 12_328, rounds: int = 3) -> dict[str, object]:
     """The wall of a cold sweep with 30 ms of device latency and 3 % of the devices dead."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    with district(cameras, latency_s=0.03, dead=0.03) as ports:
-        colds = [uvloop.run(_sweeps(cameras, ports, 0.03, 0))[0] for _ in range(rounds)]
+    with district(cameras, latency_s=0.03, dead=0.03) as (ports, _):
+        colds = [uvloop.run(_one(cameras, ports, 0.03, 0))[0] for _ in range(rounds)]
     return {
         "wall_s": statistics.median(s.wall_s for s in colds),
         "cpu_s": statistics.median(s.cpu_s for s in colds),
@@ -173,4 +198,4 @@ def run_slow(cameras: int = 12_328, rounds: int = 3) -> dict[str, object]:
 
 if __name__ == "__main__":
     cameras = int(sys.argv[1]) if len(sys.argv) > 1 else 12_328
-    print(json.dumps(run(cameras), indent=1))  # noqa: T201
+    sys.stdout.write(json.dumps(run(cameras), indent=1) + "\n")

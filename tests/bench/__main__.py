@@ -1,0 +1,146 @@
+"""`make bench`: measures, prints the table of goals and what was reached, writes build/bench.json.
+
+About fifteen minutes. Figures move with the machine: read the ratios, and the CPU seconds rather than
+the walls. `python -m bench sweep store` measures only these parts.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+RESULT = Path("build/bench.json")
+SUMMARY, PAGE = "api/v1/summary?by=township", "api/v1/cameras?limit=100"
+PARTS = ("sweep", "slow", "growth", "store", "dead", "memory", "live")
+
+
+def measure(part: str) -> Any:
+    """One part, in a process of its own: nothing of one part weighs on the next."""
+    code = (
+        f"import json, sys; from bench.__main__ import RUN; json.dump(RUN[{part!r}](), sys.stdout)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE, text=True, check=False, env=os.environ,
+    )  # fmt: skip
+    lines = done.stdout.strip().splitlines()
+    if done.returncode or not lines:
+        return {"failed": done.returncode}
+    return json.loads(lines[-1])
+
+
+def _sweep() -> object:
+    from bench import sweep
+
+    return sweep.run()
+
+
+def _slow() -> object:
+    from bench import sweep
+
+    return sweep.run_slow()
+
+
+def _growth() -> object:
+    from bench import growth
+
+    return growth.run()
+
+
+def _store() -> object:
+    from bench import store
+
+    return store.run()
+
+
+def _dead() -> object:
+    from bench import dead
+
+    return dead.run()
+
+
+def _memory() -> object:
+    from bench import memory
+
+    return memory.measure()
+
+
+def _live() -> object:
+    from bench import live
+
+    return live.run()
+
+
+RUN: dict[str, Callable[[], object]] = {
+    "sweep": _sweep,
+    "slow": _slow,
+    "growth": _growth,
+    "store": _store,
+    "dead": _dead,
+    "memory": _memory,
+    "live": _live,
+}
+
+
+def _at(found: Any, *path: str) -> Any:
+    for key in path:
+        if not isinstance(found, dict) or key not in found:
+            return None
+        found = found[key]
+    return found
+
+
+GOALS: tuple[tuple[str, str, float, tuple[str, ...]], ...] = (
+    ("cold sweep of the fleet, CPU-s", "<=", 4.8, ("sweep", "cold_cpu_s")),
+    ("warm sweep of the fleet, CPU-s", "<=", 2.4, ("sweep", "warm_cpu_s")),
+    ("CPU a warm check, ms", "<=", 0.20, ("sweep", "warm_ms_per_check")),
+    ("wall of a cold sweep, 30 ms latency, 3 % dead, s", "<=", 6, ("slow", "wall_s")),
+    ("demo: lateness p99, s", "<=", 1, ("live", "demo", "lateness_seconds", "p99")),
+    ("demo: death to confirmed outage p50, s", "<=", 30, ("live", "demo", "detection_seconds", "p50")),
+    ("demo: death to confirmed outage p99, s", "<=", 50, ("live", "demo", "detection_seconds", "p99")),
+    ("demo: missed", "<=", 0, ("live", "demo", "truth", "missed")),
+    ("demo: invented", "<=", 0, ("live", "demo", "truth", "invented")),
+    ("lateness p99 of the healthy, 30 % SYN-dropped, s", "<=", 1, ("dead", "lateness_p99_s")),
+    ("gateway peak RSS, MB", "<=", 200, ("live", "demo", "memory_mb", "gateway")),
+    ("store: a sweep with 1 % changes committed, ms", "<=", 10, ("store", "commit_ms_p50")),
+    ("/metrics/devices, answered p99, ms", "<=", 50, ("live", "api", "metrics/devices", "p99_ms")),
+    ("event-loop lag p99, ms", "<=", 50, ("live", "demo", "loop_lag_ms", "p99")),
+    ("summary p99 while polling, ms", "<=", 50, ("live", "api", SUMMARY, "p99_ms")),
+    ("page of cameras p99 while polling, ms", "<=", 50, ("live", "api", PAGE, "p99_ms")),
+)  # fmt: skip
+
+
+def main(parts: list[str]) -> None:
+    """Measure, keep, print."""
+    console = Console()
+    RESULT.parent.mkdir(exist_ok=True)
+    found: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    for part in parts or PARTS:
+        console.print(f"measuring {part} …")
+        found[part] = measure(part)
+    found["machine"] = {
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    RESULT.write_text(json.dumps(found, indent=1) + "\n")
+    table = Table("what", "reach", "reached", "")
+    for what, sign, goal, path in GOALS:
+        value = _at(found, *path)
+        mark = "–" if value is None else "[green]✓" if value <= goal else "[red]✗"
+        table.add_row(what, f"{sign} {goal}", "–" if value is None else f"{value:.4g}", mark)
+    console.print(table)
+    console.print(f"all figures: {RESULT}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
