@@ -198,10 +198,8 @@ class RootCause:
         self._accuse(now)
         rounds: list[Round] = []
         ripe: list[NodeWatch] = []
-        for watch in list(self._on_trial.values()):
-            trial = watch.trial
-            if trial is None:
-                continue
+        trials = [(w, w.trial) for w in self._on_trial.values() if w.trial is not None]
+        for watch, trial in trials:
             hung = trial.rounds_failed < self.rules.rounds
             hung = hung and now > trial.opened + self.rules.patience_s
             if watch.good_started > trial.failed or hung:

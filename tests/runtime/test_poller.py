@@ -125,7 +125,7 @@ async def test_one_check_a_device_at_a_time() -> None:
 async def test_a_wish_for_a_device_that_is_being_asked_waits_for_its_end() -> None:
     desk = Desk(fleet(1), check_s=3.0)
     desk.probe.hangs = lambda _device: True
-    desk.poller.ask(asks(["c0-0"]))
+    desk.poller.ask(asks(["c0-0"], 1000.0))
     await desk.run(0.1)
     desk.poller.ask(asks(["c0-0"]))
     await desk.run(2.0)

@@ -101,7 +101,7 @@ def test_the_span_goes_from_the_first_start_to_the_last_end() -> None:
 
 def test_bounds_of_a_run() -> None:
     health = after(good(0), bad(30, 3), bad(35, 3), bad(40, 3))
-    assert (health.first_started, health.failed, health.last_failed) == (30, 33, 40)
+    assert (health.first_started, health.failed, health.last_failed) == (30.0, 33.0, 40.0)
     assert health.failures == 3
     assert health.cause is OutageCause.REFUSED
 
@@ -128,14 +128,14 @@ def test_one_good_answer_returns_and_the_second_is_back() -> None:
     assert returning.back == pytest.approx(130.02)
     back = observe(returning, good(131), RULES)
     assert back.phase is Phase.UP
-    assert back.losses == (100,)
+    assert back.losses == (100.0,)
 
 
 def test_a_failure_during_the_return_begins_it_anew() -> None:
     down = after(good(130), bad(131), health=lost())
     assert down.phase is Phase.DOWN
     assert down.back is None
-    assert down.last_failed == 131
+    assert down.last_failed == 131.0
 
 
 def test_a_conviction_without_suspicion_changes_nothing() -> None:
@@ -149,14 +149,14 @@ def test_the_fourth_loss_in_the_window_flaps() -> None:
     health = replace(after(good(0)), losses=(Instant(10), Instant(20), Instant(30)))
     health = convict(after(bad(50), bad(55), bad(60), health=health), Instant(60.0), RULES)
     assert health.flapping
-    assert health.losses == (10, 20, 30, 60)
+    assert health.losses == (10.0, 20.0, 30.0, 60.0)
 
 
 def test_old_losses_are_forgotten() -> None:
     health = replace(after(good(0)), losses=(Instant(-2000), Instant(20), Instant(30)))
     health = convict(after(bad(50), bad(55), bad(60), health=health), Instant(60.0), RULES)
     assert not health.flapping
-    assert health.losses == (20, 30, 60)
+    assert health.losses == (20.0, 30.0, 60.0)
 
 
 def flapping() -> Health:
@@ -223,11 +223,11 @@ def test_a_lost_channel_stays_lost_unwatched() -> None:
 
 def test_rechecks_stand_five_and_ten_seconds_after_the_first_start() -> None:
     health = after(good(0), bad(30, 3))
-    assert next_recheck(health, RULES, Instant(30.1)) == 35
-    assert next_recheck(health, RULES, Instant(33)) == 35
-    assert next_recheck(health, RULES, Instant(35.01)) == 40
-    assert next_recheck(health, RULES, Instant(52)) == 55
-    assert next_recheck(Health(), RULES, Instant(7.0)) == 12
+    assert next_recheck(health, RULES, Instant(30.1)) == float(35)
+    assert next_recheck(health, RULES, Instant(33)) == float(35)
+    assert next_recheck(health, RULES, Instant(35.01)) == float(40)
+    assert next_recheck(health, RULES, Instant(52)) == float(55)
+    assert next_recheck(Health(), RULES, Instant(7.0)) == float(12)
 
 
 @pytest.mark.parametrize(
