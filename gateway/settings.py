@@ -9,7 +9,15 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -19,6 +27,7 @@ from pydantic_settings import (
 
 from gateway.errors import SettingsError
 
+MAX_PORT = 65_535
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -57,6 +66,16 @@ class NetworkSettings(_Section):
     canaries: tuple[str, ...] = Field(
         (), description="`host:port` on the gateway's side (first hop, core switch): the witnesses"
     )
+
+    @field_validator("canaries")
+    @classmethod
+    def _are_addresses(cls, canaries: tuple[str, ...]) -> tuple[str, ...]:
+        for address in canaries:
+            host, _, port = address.rpartition(":")
+            if not host or not port.isdecimal() or not 0 < int(port) <= MAX_PORT:
+                msg = f"{address!r} is not host:port"
+                raise ValueError(msg)
+        return canaries
 
 
 class PollSettings(_Section):
@@ -101,7 +120,7 @@ class WebSettings(_Section):
     """HTTP."""
 
     host: str = Field("127.0.0.1", description="address to listen on")
-    port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 = any free one")
+    port: int = Field(8080, ge=0, le=MAX_PORT, description="port to listen on; 0 = any free one")
     device_metrics: bool = Field(default=False, description="serve /metrics/devices")
     check_rate: int = Field(60, ge=1, description="`check now` requests a minute, per token")
 
@@ -204,11 +223,14 @@ def _read_secret_files(values: dict[str, Any], environ: dict[str, str]) -> None:
             continue
         section, _, key = name.removeprefix("SIGHTLINE_").removesuffix("_FILE").partition("__")
         if key:
+            held = values.setdefault(section.lower(), {})
+            if not isinstance(held, dict):
+                raise SettingsError([f"{section.lower()}: must be a table"])
             try:
                 text = Path(file).read_text(encoding="utf-8").strip()
             except OSError as error:
                 raise SettingsError([f"{name}: {file}: {error.strerror}"]) from error
-            values.setdefault(section.lower(), {})[key.lower()] = text
+            held[key.lower()] = text
 
 
 def _problem(error: Any) -> str:  # noqa: ANN401 - pydantic's error dictionary
