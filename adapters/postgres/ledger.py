@@ -1,15 +1,16 @@
 """The ledger in PostgreSQL: judged batches in, pages and the live state out."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import date, datetime
 from typing import Any, TypeVar
+
+import asyncpg
 
 from adapters.postgres.database import LONG_S, Connection, Database
 from adapters.postgres.queries import SQL
 from adapters.postgres.rows import (
     CHANNELS,
     CLOCK_STEPS,
-    DAY_SECONDS,
     FAULTS,
     GAPS,
     INCIDENTS,
@@ -117,26 +118,31 @@ async def rollups(
 
 async def rollup_portions(database: Database, day: str) -> AsyncIterator[Sequence[RollUp]]:
     """All roll-ups of a day, by channel."""
-    async for rows in _portions(database, ROLLUPS, "rollup_portion", day):
+    async for rows in _portions(database, ROLLUPS.decode, "rollup_portion", day):
         yield rows
 
 
 async def day_seconds(database: Database, day: str) -> AsyncIterator[Sequence[DaySeconds]]:
     """The roll-ups of a day added up, by channel."""
-    async for rows in _portions(database, DAY_SECONDS, "day_seconds", day):
+    async for rows in _portions(database, _day_seconds, "day_seconds", day):
         yield rows
 
 
 async def _portions(
-    database: Database, kind: Kind[R], query: str, day: str
+    database: Database, decode: Callable[[asyncpg.Record], R], query: str, day: str
 ) -> AsyncIterator[list[R]]:
     """The rows of a day; each portion is a statement of its own that goes on behind the last."""
     at, after = date.fromisoformat(day), ""
     while records := await database.fetch(SQL[query], at, after, _PREFETCH):
         after = records[-1]["channel"]
-        yield [kind.decode(record) for record in records]
+        yield [decode(record) for record in records]
         if len(records) < _PREFETCH:
             return
+
+
+def _day_seconds(record: asyncpg.Record) -> DaySeconds:
+    channel, day, *seconds = record
+    return DaySeconds(channel, day.isoformat(), *seconds)
 
 
 def _last_of_each(kind: Kind[Any], rows: Iterable[Any]) -> list[dict[str, Any]]:

@@ -23,7 +23,6 @@ from gateway.domain.camera import (
 from gateway.domain.ledger import (
     ChannelRecord,
     ClockStep,
-    DaySeconds,
     Ending,
     Fault,
     GapReason,
@@ -198,7 +197,6 @@ ROLLUPS = _kind(
     probes=tuple,
     **dict.fromkeys(_SLOTS, _floats),
 )
-DAY_SECONDS = _kind("rollups", DaySeconds, key="channel", day=date.isoformat)
 MEMORIES = _kind("device_memory", DeviceMemory, key="device", scheme=AuthScheme, refused_at=tuple)
 
 NOTES = _kind("incident_notes", IncidentNote, kind=NoteKind)
