@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from adapters.dial import Trouble
 from adapters.onvif import budget
 from adapters.onvif.codec import GSDT_BODY, GSDT_HEADERS, Codec
 from adapters.onvif.http1 import Http1Transport
 from adapters.onvif.identity import FINDINGS, Walk, Walked
 from adapters.onvif.known import KnownReplies
 from adapters.onvif.signing import Kind, Signer
-from adapters.onvif.transport import Keeping, Transport
+from adapters.onvif.transport import Keeping, NoReply, Transport
 from adapters.onvif.verdict import Reached, chain, reach
 from gateway.domain.camera import Device, DeviceId
 from gateway.domain.observation import (
@@ -32,7 +33,7 @@ from gateway.domain.observation import (
 from gateway.errors import Unavailable
 from gateway.ports import Credential, ProbeContext
 
-MARGIN_S = 0.1
+MARGIN_S = 0.15
 """How long before the deadline we stop, to answer in time."""
 _NOTHING = DeviceMemory()
 
@@ -113,6 +114,9 @@ class OnvifProbe:
         limit = asyncio.get_running_loop().time() + (deadline - started - MARGIN_S)
         outcome = await self._transport.post(device, device.path, GSDT_BODY, GSDT_HEADERS, limit)
         ended = self._clock.now()
+        if isinstance(outcome, NoReply) and outcome.trouble is Trouble.TIMEOUT:
+            # It had until the deadline; that our loop woke up later is not known of the device.
+            ended = min(ended, deadline)
         reached = reach(outcome, lambda: self._clock.utc(ended), self._clock_limit_s, self._known)
         if device.id in self._clock_refused and not reached.found:
             # The device refused our time although its clock looks right: only a signature can tell.
