@@ -137,7 +137,7 @@ class Projection:
             return
         opened = view.outage is None or view.outage.id != outage.id
         closed = outage.ended_at is not None
-        self.totals["outages"][0] += opened and not closed
+        self.totals["outages"][0] += opened
         self.totals["outages"][1] += closed
         view.outage = None if closed else outage
         self.feed.publish("outage", outage)
@@ -147,7 +147,7 @@ class Projection:
         if view is None:
             return
         closed = fault.ended_at is not None
-        self.totals["faults"][0] += fault.cause not in view.faults and not closed
+        self.totals["faults"][0] += fault.cause not in view.faults
         self.totals["faults"][1] += closed
         if closed:
             view.faults.pop(fault.cause, None)
@@ -158,8 +158,8 @@ class Projection:
     def _apply_incident(self, incident: Incident[datetime]) -> None:
         gone = incident.ended_at is not None or incident.merged_into is not None
         known = incident.id in self.incidents
-        self.totals["incidents"][0] += not known and not gone
-        self.totals["incidents"][1] += known and gone
+        self.totals["incidents"][0] += not known
+        self.totals["incidents"][1] += gone
         if gone:
             self.incidents.pop(incident.id, None)
         else:

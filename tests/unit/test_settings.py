@@ -111,6 +111,11 @@ def test_what_does_not_fit_together_is_refused(tmp_path: Path, text: str, key: s
     assert any(key in problem for problem in caught.value.problems)
 
 
+def test_canaries_are_addresses(tmp_path: Path) -> None:
+    settings = load(toml(tmp_path, '[network]\ncanaries = ["10.0.0.1:22", "[fe80::1]:80"]\n'))
+    assert settings.network.canaries == ("10.0.0.1:22", "[fe80::1]:80")
+
+
 def test_a_problem_of_a_secret_does_not_show_it(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         load(toml(tmp_path, "[store]\ndsn = [1234567]\n"))
