@@ -106,9 +106,19 @@ class _Hours(Generic[N]):
 
     def put(self, index: int, row: Sequence[N]) -> None:
         """Replace the 24 numbers of a channel."""
-        for slot, value in enumerate(row):
-            if value or self._arrays[slot]:
-                self.hour(slot)[index] = value
+        if any(row):
+            for slot, value in enumerate(row):
+                if value or self._arrays[slot]:
+                    self.hour(slot)[index] = value
+        else:
+            for numbers in filter(None, self._arrays):
+                numbers[index] = 0
+
+    def add_to(self, sums: list[float], index: int) -> None:
+        """Add the numbers of a channel to others, slot by slot."""
+        for slot, numbers in enumerate(self._arrays):
+            if numbers:
+                sums[slot] += numbers[index]
 
     def moved(self, channels: int, runs: "_Runs") -> "_Hours[N]":
         """The same numbers in other places."""
@@ -169,12 +179,14 @@ class Book:
     17 MB of the service.
     """
 
-    __slots__ = ("_days", "_hour", "_rtt", "channels")
+    __slots__ = ("_asked", "_closed", "_days", "_hour", "_rtt", "channels")
 
     def __init__(self, channels: tuple[ChannelId, ...]) -> None:
         self.channels = channels
         self._days: dict[str, _Day] = {}
+        self._closed = ""
         self._hour: tuple[str, int] = ("", 0)
+        self._asked = array("H")
         self._rtt = array("H")
 
     @property
@@ -196,13 +208,16 @@ class Book:
     def add(self, index: int, kind: Kind, start: float, end: float) -> None:
         """Give a span of UTC epoch seconds to a kind."""
         for day, slot, seconds in split(start, end):
-            book = self.day(day)
-            book.seconds[kind].hour(slot)[index] += seconds
-            book.dirty[index] = True
+            if day > self._closed:
+                book = self.day(day)
+                book.seconds[kind].hour(slot)[index] += seconds
+                book.dirty[index] = True
 
     def move(self, index: int, old: Kind, new: Kind, start: float, end: float) -> None:
         """What one kind owns of a span goes to another: the cause was understood later."""
         for day, slot, seconds in split(start, end):
+            if day <= self._closed:
+                continue
             book = self.day(day)
             loser, winner = book.seconds[old].hour(slot), book.seconds[new].hour(slot)
             moved = min(seconds, loser[index])
@@ -212,20 +227,24 @@ class Book:
 
     def probe(self, indexes: Iterable[int], rtt_s: float | None, epoch_s: float) -> None:
         """Count one completed check of some channels."""
-        local = epoch_s + SHANGHAI_S
-        slot = int(local % DAY_S // SLOT_S)
-        hour = int(local // SLOT_S)
+        hour = int((epoch_s + SHANGHAI_S) // SLOT_S)
         if self._hour[1] != hour:
-            self._hour = (day_of(epoch_s), hour)
-            self._rtt = array("H", bytes(2 * BUCKETS * len(self.channels)))
-        book = self.day(self._hour[0])
-        probes = book.probes.hour(slot)
+            self._begin_hour(day_of(epoch_s), hour)
+        if self._hour[0] <= self._closed:
+            return
+        dirty = self.day(self._hour[0]).dirty
         bucket = None if rtt_s is None else bucket_of(rtt_s)
         for index in indexes:
-            probes[index] += 1
-            book.dirty[index] = True
+            self._asked[index] += 1
+            dirty[index] = True
             if bucket is not None:
                 self._rtt[index * BUCKETS + bucket] += 1
+
+    def _begin_hour(self, day: str, hour: int) -> None:
+        self._hour = (day, hour)
+        if day > self._closed:
+            self._asked = self.day(day).probes.hour(hour % SLOTS)
+        self._rtt = array("H", bytes(2 * BUCKETS * len(self.channels)))
 
     def portion(self, number: int, of: int) -> list[RollUp]:
         """The changed rows of one of `of` spread portions; they count as written afterwards."""
@@ -238,9 +257,14 @@ class Book:
         return rows
 
     def close_before(self, day: str) -> None:
-        """Let go of days before `day` whose rows have all been written."""
+        """Let go of days before `day` whose rows have all been written.
+
+        A day that was let go is closed: its rows are written whole, so what comes too late for them
+        is left out, and counts as not observed.
+        """
         for old in [d for d in self._days if d < day and 1 not in self._days[d].dirty]:
             del self._days[old]
+            self._closed = max(self._closed, old)
 
     def take(self, rows: Iterable[RollUp], index_of: Mapping[ChannelId, int]) -> None:
         """Go on with rows written before a restart."""
@@ -265,16 +289,16 @@ class Book:
         ]
         runs = _runs(stay)
         book = Book(channels)
-        book._hour = self._hour
-        if self._rtt:
-            book._rtt = array("H", bytes(2 * BUCKETS * len(channels)))
-            for old, at, length in runs:
-                numbers = self._rtt[old * BUCKETS : (old + length) * BUCKETS]
-                book._rtt[at * BUCKETS : (at + length) * BUCKETS] = numbers
+        book._closed = self._closed
         for day, held in self._days.items():
             book._days[day] = held.moved(len(channels), runs)
             for old, _, length in runs:
                 held.dirty[old : old + length] = bytes(length)
+        if self._rtt:
+            book._begin_hour(*self._hour)
+            for old, at, length in runs:
+                numbers = self._rtt[old * BUCKETS : (old + length) * BUCKETS]
+                book._rtt[at * BUCKETS : (at + length) * BUCKETS] = numbers
         return book, self.portion(0, 1)
 
     def missing(self, index: int, day: str, until: float) -> list[tuple[float, float]]:
@@ -282,8 +306,9 @@ class Book:
 
         After a crash these are unobserved, never good: what was not flushed is lost.
         """
-        kinds = [hours.row(index) for hours in self.day(day).seconds[: Kind.DEGRADED]]
-        owned = [sum(slot) for slot in zip(*kinds, strict=True)]
+        owned = [0.0] * SLOTS
+        for hours in self.day(day).seconds[: Kind.DEGRADED]:
+            hours.add_to(owned, index)
         begun = next((slot for slot in range(SLOTS) if owned[slot]), SLOTS)
         spans: list[tuple[float, float]] = []
         start = day_start(day)
@@ -291,6 +316,8 @@ class Book:
         # the first hour may have begun within: nothing can be said of its start
         for slot in range(begun + 1, SLOTS):
             slot_start = start + slot * SLOT_S
+            if slot_start >= until:
+                break
             slot_end = min(slot_start + SLOT_S, until)
             lost = slot_end - slot_start - owned[slot]
             if lost > 0:
@@ -322,9 +349,12 @@ class Book:
         )
 
 
-def _tidy(seconds: Iterable[float]) -> tuple[float, ...]:
-    """Seconds to the millisecond; whole ones, the most, need no rounding."""
-    return tuple(round(s, 3) if s % 1 else s for s in seconds)
+_NONE = (0.0,) * SLOTS
+
+
+def _tidy(seconds: Sequence[float]) -> tuple[float, ...]:
+    """Seconds to the millisecond; most kinds have none."""
+    return tuple([int(s * 1000 + 0.5) / 1000 for s in seconds]) if any(seconds) else _NONE
 
 
 def _runs(pairs: Iterable[tuple[int, int]]) -> _Runs:

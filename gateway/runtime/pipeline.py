@@ -41,6 +41,8 @@ QUEUE_SIZE = 16_384
 PORTIONS = 64
 WATCH_IMPORTS_S = 5.0
 CLOSED_KEPT_S = 60.0
+LATE_S = 3600.0
+"""A day's seconds are held for so long after its end: verdicts look back."""
 
 
 class Pipeline:
@@ -66,7 +68,7 @@ class Pipeline:
         )
         self.judge = judge
         self.projection = projection
-        self.recorder = Recorder(store, clock)
+        self.recorder = Recorder(store, clock, judge.known_until)
         self.canaries = Canaries(clock, settings.network.canaries, settings.poll.connect_s, judge)
         self.inventory = Inventory()
         self.import_id = ""
@@ -155,7 +157,7 @@ class Pipeline:
                 self.judge.accountant.settle_observed(live)
             book = self.judge.accountant.book
             self.judge.rollups += book.portion(self._portion, PORTIONS)
-            book.close_before(day_of(self.judge.epoch(now)))
+            book.close_before(day_of(self.judge.epoch(now) - LATE_S))
         if now >= self._windows_at + 1.0:
             self._windows(now)
 
