@@ -613,6 +613,15 @@ class Judge:
 
     # --- what comes out
 
+    def known_until(self, now: Instant) -> Instant:
+        """Up to when everything has been seen and told.
+
+        A check may be under way since its limit, and a suspicion has no row yet.
+        """
+        seen = Instant(now - self.rules.root.check_s)
+        began = (live.health.first_started for live in self.suspects.values())
+        return min(seen, min((at for at in began if at is not None), default=seen))
+
     def restate(self, live: Live, at: Instant) -> None:
         """Bring the visible state up to date."""
         state = state_of(

@@ -1,6 +1,7 @@
 """The recorder: changes -> Store.commit. While the store is away, state is kept, not samples."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import structlog
 
 from gateway.domain.ledger import Changes, RollUp
+from gateway.domain.observation import Instant
 from gateway.errors import StoreUnavailable
 from gateway.metrics import COMMIT_SECONDS, PENDING_ROWS, STORE_UP
 from gateway.ports import Clock, Store
@@ -30,11 +32,23 @@ class Recorder:
     """Writes what changed, in order, at least once; rows of one id replace each other while waiting.
 
     Memory while the store is away: one entry a row that changed, however often it did.
+
+    Args:
+        store: open.
+        clock: the service's.
+        known_until: up to when everything that was seen stands in rows, given the present. That is
+            what is written as `watched_until`: what began later may be lost by a crash.
     """
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        known_until: Callable[[Instant], Instant] = lambda now: now,
+    ) -> None:
         self.store = store
         self.clock = clock
+        self.known_until = known_until
         self.available = True
         self.reason = ""
         self._waiting: dict[str, dict[object, Any]] = {}
@@ -90,7 +104,7 @@ class Recorder:
         if not taken and not watch:
             return True
         rows: dict[str, Any] = {name: tuple(held.values()) for name, held in taken.items()}
-        until = watched if watch else None
+        until = self.clock.utc(self.known_until(now)) if watch else None
         changes: Changes[datetime] = Changes(self._sequence, watched_until_at=until, **rows)
         try:
             await self.store.commit(changes)

@@ -256,7 +256,9 @@ def _restore_gap(judge: Judge, watched: Instant, now: Instant) -> None:
             continue
         _lost_seconds(judge, live.index, (first, start), (today, end))
         if live.outage is not None:
-            lost = now - max(watched, live.outage.failed_at)
+            owned = Instant(live.outage.failed_at + live.outage.bad_s + live.outage.unobserved_s)
+            # The row may have been written after `watched_until` was: then it tells of more.
+            lost = now - max(watched, live.outage.failed_at if live.outage.flapping else owned)
             unobserved = live.outage.unobserved_s + max(0.0, lost)
             judge.put_outage(live, replace(live.outage, unobserved_s=unobserved))
 
