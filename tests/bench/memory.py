@@ -233,7 +233,11 @@ def prepare(folder: Path, cameras: int = FULL) -> None:
     (folder / "sightline.toml").write_text(
         f'[store]\nstate_dir = "{folder / "state"}"\n[network]\nvirtual = true\n[web]\nport = 0\n'
     )
-    subprocess.run([sys.executable, __file__, "fill", folder, str(cameras)], check=True)
+    subprocess.run(
+        [sys.executable, __file__, "fill", folder, str(cameras)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
 
 
 def start_on(folder: Path) -> dict[str, Any]:
@@ -266,11 +270,10 @@ def main(arguments: list[str]) -> None:
             _child(Path(folder))
         case _:
             result = measure(*map(int, arguments))
-            for row in result["phases"]:
-                print(
-                    f"{row['phase']:16} {row['after_mb']:7.1f} MB  {row['highest_mb']:7.1f} highest"
-                )
-            print({name: value for name, value in result.items() if name != "phases"})
+            for row in result.pop("phases"):
+                after, highest = row["after_mb"], row["highest_mb"]
+                sys.stdout.write(f"{row['phase']:16} {after:7.1f} MB  {highest:7.1f} highest\n")
+            sys.stdout.write(json.dumps(result) + "\n")
 
 
 if __name__ == "__main__":
