@@ -208,4 +208,6 @@ def test_the_same_observations_give_the_same_rows_whatever_the_batches(
 
 
 def _facts(row: Outage[Instant]) -> tuple[object, ...]:
-    return row.channel, row.last_seen_at, row.failed_at, row.last_failed_at, row.ended_at
+    # Of an open row the last failed check is only known as of when it was written.
+    last_failed = None if row.ended_at is None else row.last_failed_at
+    return row.channel, row.last_seen_at, row.failed_at, last_failed, row.ended_at
