@@ -270,9 +270,7 @@ class Store(Protocol):
         ...
 
     # --- the archive
-    async def load_inventory(
-        self, at: datetime | None = None, *, shapes: bool = True
-    ) -> Inventory:
+    async def load_inventory(self, at: datetime | None = None, *, shapes: bool = True) -> Inventory:
         """The archive as of now, or as it was valid at a time.
 
         Without `shapes` the grid cells have no polygons: tens of megabytes that only an import and

@@ -41,6 +41,7 @@ QUEUE_SIZE = 16_384
 PORTIONS = 64
 WATCH_IMPORTS_S = 5.0
 CLOSED_KEPT_S = 60.0
+CLOSE_S = 7.0
 LATE_S = 3600.0
 """A day's seconds are held for so long after its end: verdicts look back."""
 
@@ -258,12 +259,15 @@ class Pipeline:
             if live.outage is not None:
                 last = live.health.last_failed or live.outage.last_failed_at
                 self.judge.put_outage(live, replace(live.outage, last_failed_at=last))
-        self.judge.rollups += self.judge.accountant.book.portion(0, 1)
-        self._publish(self.judge.judge((), now), now)
         written = False
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(5.0):
-                written = await self.recorder.flush(last=True)
+            async with asyncio.timeout(CLOSE_S):
+                for number in range(PORTIONS):  # the day of the whole fleet at once is 100 MB
+                    self.judge.rollups += self.judge.accountant.book.portion(number, PORTIONS)
+                    self._publish(self.judge.judge((), now), now)
+                    written = await self.recorder.flush(last=number == PORTIONS - 1)
+                    if not written:
+                        break
         if not written:
             log.warning("not everything was written", rows=self.recorder.pending)
         for probe in set(self.probes.values()):

@@ -193,9 +193,10 @@ class Poller:
             return False
         device = target.device
         if device.id in self.limits.busy:
-            if not (due.step is Step.REACH and due.routine):
-                self._held.setdefault(device.id, {})[due.step] = due
-            return False  # of the routine, the check under way is this round's answer
+            # Asked when that one is over, the routine check too: what is known of a device would
+            # otherwise be older than a cadence and a check.
+            self._held.setdefault(device.id, {})[due.step] = due
+            return False
         dead = target.dead
         if not self.limits.admit(device, target.uplink, dead=dead):
             self._waiting.setdefault((device.id, due.step), due)

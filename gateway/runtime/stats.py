@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from gateway.domain.observation import Instant
 
-SAMPLES = 200_000
+SAMPLES = 100_000
 
 
 def quantile(samples: Sequence[float], q: float) -> float:
