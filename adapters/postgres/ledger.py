@@ -18,6 +18,7 @@ from adapters.postgres.rows import (
     OUTAGES,
     ROLLUPS,
     Kind,
+    clean,
 )
 from gateway.domain.camera import ChannelId, DeviceId
 from gateway.domain.ledger import Changes, DaySeconds, Incident, RollUp
@@ -27,7 +28,7 @@ from gateway.ports import LedgerKind, LedgerQuery, LiveState, Page
 R = TypeVar("R")
 
 _PREFETCH = 500
-"""Rows fetched at once where a whole fleet is read: keeps memory flat and the loop alive."""
+"""Rows read or written at once where it may be a whole fleet: memory stays flat, the loop alive."""
 
 _PAGES: dict[LedgerKind, tuple[Kind[Any], str]] = {
     LedgerKind.OUTAGES: (OUTAGES, "failed_at"),
@@ -49,13 +50,12 @@ async def commit(database: Database, changes: Changes[datetime]) -> None:
         (CLOCK_STEPS, changes.clock_steps),
         (ROLLUPS, changes.rollups),
     )
-    encoded = [(kind.table, _last_of_each(kind, rows)) for kind, rows in batch]
-    encoded.append((MEMORIES.table, _memories(changes.memories)))
     async with database.connection() as connection, connection.transaction():
         await connection.execute(SQL["put_sequence"], changes.sequence)
-        for table, rows in encoded:
-            if rows:
-                await connection.execute(SQL[f"put_{table}"], rows)
+        for kind, rows in batch:
+            await _put(connection, kind.table, _last_of_each(kind, rows), kind.encode)
+        memories = list(dict(changes.memories).items())
+        await _put(connection, MEMORIES.table, memories, _encode_memory)
         if changes.watched_until_at is not None:
             await connection.execute(SQL["put_watched_until"], changes.watched_until_at)
 
@@ -145,20 +145,30 @@ def _day_seconds(record: asyncpg.Record) -> DaySeconds:
     return DaySeconds(channel, day.isoformat(), *seconds)
 
 
-def _last_of_each(kind: Kind[Any], rows: Iterable[Any]) -> list[dict[str, Any]]:
-    """The rows as columns; of two rows with one key in a batch the later one counts."""
-    encoded: dict[Any, dict[str, Any]] = {}
+async def _put(
+    connection: Connection, table: str, rows: Sequence[R], encode: Callable[[R], dict[str, Any]]
+) -> None:
+    """Write rows, encoded portion by portion: a batch may concern the whole fleet."""
+    for start in range(0, len(rows), _PREFETCH):
+        encoded = [encode(row) for row in rows[start : start + _PREFETCH]]
+        await connection.execute(SQL[f"put_{table}"], encoded)
+
+
+def _last_of_each(kind: Kind[R], rows: Iterable[R]) -> list[R]:
+    """Of two rows with one key in a batch the later one counts."""
+    last: dict[Any, R] = {}
     for row in rows:
-        values = kind.encode(row)
-        key = (values["day"], values["channel"]) if kind is ROLLUPS else values[kind.key]
-        encoded.pop(key, None)
-        encoded[key] = values
-    return list(encoded.values())
+        key = clean(getattr(row, kind.key))
+        if isinstance(row, RollUp):
+            key += row.day
+        last.pop(key, None)
+        last[key] = row
+    return list(last.values())
 
 
-def _memories(memories: Iterable[tuple[DeviceId, DeviceMemory]]) -> list[dict[str, Any]]:
-    last = dict(memories)
-    return [{"device": device, **MEMORIES.encode(memory)} for device, memory in last.items()]
+def _encode_memory(item: tuple[DeviceId, DeviceMemory]) -> dict[str, Any]:
+    device, memory = item
+    return {"device": device, **MEMORIES.encode(memory)}
 
 
 async def _all_memories(connection: Connection) -> tuple[tuple[DeviceId, DeviceMemory], ...]:
