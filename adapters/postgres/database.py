@@ -123,7 +123,7 @@ class Database:
         if pool is None:
             return
         try:
-            await asyncio.wait_for(pool.close(), 3.0)
+            await asyncio.wait_for(pool.close(), 2.0)
         except UNAVAILABLE:
             pool.terminate()
 

@@ -37,6 +37,9 @@ _POLL_S = 0.02
 _STATUS_LINE = 7
 """Of postmaster.pid, counted from 0: `ready` once connections are accepted."""
 _BACK_OFF_S = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
+_HEARS_S = 1.5
+"""A server that works says within so long that it is stopping."""
+_STOP_S = 10.0
 _CRASHES, _CRASH_WINDOW_S = 3, 60.0
 """So many crashes within so long are trouble that a person must see; restarts go on."""
 
@@ -151,11 +154,29 @@ class EmbeddedPostgres:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         if self._process is not None:
-            await _end(self._process)
+            await self._end(self._process)
             self._process = None
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        """Fast shutdown, with time for the last checkpoint; by force when it hangs.
+
+        One that does not even say that it is stopping hangs: it must not keep the service from
+        ending in time. Nothing acknowledged is lost by force: its next start recovers it.
+        """
+        _signal(process, signal.SIGINT)
+        for _ in range(int(_HEARS_S / _POLL_S)):
+            if await _ended(process, _POLL_S):
+                return
+            if self._status() == "stopping" and await _ended(process, _STOP_S):
+                return
+        for number, patience_s in ((signal.SIGQUIT, 0.5), (signal.SIGKILL, 5.0)):
+            log.warning("postgres_does_not_stop", then=number.name)
+            _signal(process, number)
+            if await _ended(process, patience_s):
+                return
 
     async def _create_cluster(self) -> None:
         place = self.place
@@ -259,14 +280,17 @@ class EmbeddedPostgres:
             await asyncio.sleep(_POLL_S)
 
     def _is_ready(self) -> bool:
+        return self._status() == "ready"
+
+    def _status(self) -> str:
         """As pg_ctl does: the eighth line of the pid file, written by the server itself."""
         try:
             text = (self.place.data / "postmaster.pid").read_text(encoding="utf-8")
         except OSError:
-            return False
+            return ""
         lines = text.splitlines()
         ours = self.pid is None or lines[:1] == [str(self.pid)]
-        return ours and lines[_STATUS_LINE : _STATUS_LINE + 1] == ["ready   "]
+        return lines[_STATUS_LINE].strip() if ours and len(lines) > _STATUS_LINE else ""
 
     async def _create_database(self) -> None:
         try:
@@ -308,15 +332,15 @@ def _write(path: Path, text: str) -> None:
         file.write(text)
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Fast shutdown, then immediate, then by force."""
-    for number, patience_s in ((signal.SIGINT, 10.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)):
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(number)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), patience_s)
-            return
-        log.warning("postgres_does_not_stop", signal=number.name)
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(number)
+
+
+async def _ended(process: asyncio.subprocess.Process, within_s: float) -> bool:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), within_s)
+    return process.returncode is not None
 
 
 _LINE = re.compile(r"(PANIC|FATAL|ERROR|WARNING|LOG|DETAIL|HINT|STATEMENT|CONTEXT|NOTICE):\s+(.*)")
