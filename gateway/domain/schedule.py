@@ -16,10 +16,13 @@ def phase(device: DeviceId, interval_s: float, seed: str = "") -> float:
 
 
 def next_due(phase_s: float, interval_s: float, after: Instant) -> Instant:
-    """The first slot of a device that is later than `after`."""
+    """The first slot of a device that is later than `after` by more than a millisecond.
+
+    Without the millisecond, rounding would give the very slot that was just served once more.
+    """
     turns = ceil((after - phase_s) / interval_s)
     due = phase_s + turns * interval_s
-    return Instant(due if due > after else due + interval_s)
+    return Instant(due if due > after + 0.001 else due + interval_s)
 
 
 @dataclass(frozen=True, slots=True, order=True)
