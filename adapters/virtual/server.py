@@ -13,8 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
-from typing import Final
+from typing import Any, Final
 
 from adapters.virtual.device import DEAD, LiveDevice
 from adapters.virtual.http_server import HttpConnection, Network
