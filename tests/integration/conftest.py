@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from fakes.district import District
 from fakes.postgres import (
     Server,
     embedded_server,
@@ -11,6 +12,7 @@ from fakes.postgres import (
     installed_server,
     state_dir,
 )
+from fakes.town import SCALE, Town, make_town
 
 from adapters.postgres.store import PostgresStore
 
@@ -57,3 +59,25 @@ def state() -> Iterator[Path]:
     """An own state directory."""
     with state_dir() as folder:
         yield folder
+
+
+# --- the whole service, for test_faults_*.py
+
+
+@pytest.fixture(scope="session")
+def district() -> Iterator[District]:
+    """A virtual district under way; each test leaves it healed."""
+    with state_dir() as folder, District(folder, SCALE.cameras, 1, SCALE.killable) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def town(district: District) -> Iterator[Town]:
+    """The district and a service with an embedded store that watches it, shared by all tests."""
+    with state_dir() as folder:
+        made = make_town(folder, district, SCALE)
+        made.service.start()
+        try:
+            yield made
+        finally:
+            made.service.close()
