@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -19,11 +20,12 @@ from gateway.commands.options import (
     settings_from,
 )
 from gateway.domain.camera import Camera, ChannelId, CheckBy, Device
+from gateway.domain.ledger import Changes
 from gateway.domain.observation import Answer, Instant, Step, Verdict
 from gateway.domain.survey import Proposal, propose, questions
 from gateway.errors import Refused, UsageError
 from gateway.inventory import Inventory
-from gateway.ports import Probe, ProbeContext
+from gateway.ports import Probe, ProbeContext, Store
 from gateway.registry import get
 from gateway.runtime.clock import SystemClock
 from gateway.settings import Settings
@@ -59,17 +61,19 @@ def probe(
         raise UsageError("name a camera of the archive, or use --survey")
 
 
-async def _context(settings: Settings) -> tuple[Inventory, ProbeContext]:
-    async with open_store(settings) as store:
-        inventory = await store.load_inventory(shapes=False)
-        credentials = await credentials_of(store, settings)
+async def _context(store: Store, settings: Settings) -> tuple[Inventory, ProbeContext, int]:
+    """The archive, what a probe is built with, and the sequence the store stands at."""
+    inventory = await store.load_inventory(shapes=False)
+    state = await store.load_live()
     context = ProbeContext(
         clock=SystemClock(),
-        credentials=credentials,
+        credentials=await credentials_of(store, settings),
         connect_s=settings.poll.connect_s,
         check_s=settings.poll.check_s,
+        memory=dict(state.memories),
+        clock_limit_s=settings.judge.clock_limit_s,
     )
-    return inventory, context
+    return inventory, context, state.sequence
 
 
 def find_camera(inventory: Inventory, text: str) -> Camera:
@@ -87,13 +91,8 @@ def find_camera(inventory: Inventory, text: str) -> Camera:
 
 
 async def _probe(settings: Settings, text: str, *, explain: bool, as_json: bool) -> None:
-    inventory, context = await _context(settings)
-    camera = find_camera(inventory, text)
-    device = inventory.devices[camera.device]
-    asked = make_probes(context, inventory)[device.check_by]
-    deadline = Instant(context.clock.now() + EXPLAIN_S)
-    answers = await asked.explain(device, deadline)
-    await asked.close()
+    async with open_store(settings) as store:
+        camera, device, answers = await probe_camera(store, settings, text)
     if as_json:
         print_json(
             {"camera": camera.id, "device": device.id, "answers": [asdict(a) for a in answers]}
@@ -102,6 +101,32 @@ async def _probe(settings: Settings, text: str, *, explain: bool, as_json: bool)
         _print(camera, device, answers if explain else answers[-1:])
     if not answers or answers[0].verdict is not Verdict.ANSWERED:
         raise typer.Exit(1)
+
+
+async def probe_camera(
+    store: Store, settings: Settings, text: str
+) -> tuple[Camera, Device, Sequence[Answer]]:
+    """Walk the whole ladder for one camera, and write down what was learned about its device.
+
+    A refused login counts for everybody who asks later: at most two reach a device in 31 minutes
+    (semantics §7), however often this is called. The batch holds nothing but that memory, and the
+    stored sequence never falls: a service that runs beside us is not disturbed.
+
+    Raises:
+        Refused: no camera of the archive has this id, or several have this beginning of one.
+    """
+    inventory, context, sequence = await _context(store, settings)
+    camera = find_camera(inventory, text)
+    device = inventory.devices[camera.device]
+    asked = make_probes(context, inventory)[device.check_by]
+    try:
+        answers = await asked.explain(device, Instant(context.clock.now() + EXPLAIN_S))
+    finally:
+        await asked.close()
+    learned = [answer.memory for answer in answers if answer.memory is not None]
+    if learned:
+        await store.commit(Changes(sequence, memories=((device.id, learned[-1]),)))
+    return camera, device, answers
 
 
 def _print(camera: Camera, device: Device, answers: Any) -> None:  # noqa: ANN401 - answers
@@ -124,7 +149,8 @@ def _print(camera: Camera, device: Device, answers: Any) -> None:  # noqa: ANN40
 
 
 async def _survey(settings: Settings, *, as_json: bool) -> None:
-    inventory, context = await _context(settings)
+    async with open_store(settings) as store:
+        inventory, context, _ = await _context(store, settings)
     probes = {way: get("sightline.probes", way.value)(context) for way in CheckBy}
     gate = asyncio.Semaphore(SURVEY_AT_ONCE)
     found: list[tuple[Device, Proposal]] = []
