@@ -21,16 +21,16 @@ from gateway.domain.seconds import day_of
 from gateway.errors import Refused, StoreUnavailable
 from gateway.feed import Feed
 from gateway.inventory import Inventory
-from gateway.ports import Credential, Probe, ProbeContext, Store
+from gateway.ports import Probe, ProbeContext, Store
 from gateway.projection import Projection
 from gateway.registry import get
 from gateway.runtime.clock import SystemClock
+from gateway.runtime.credentials import OpenedCredentials
 from gateway.runtime.judge import Judge, JudgeRules
 from gateway.runtime.pipeline import Pipeline
 from gateway.runtime.restore import read_book
 from gateway.runtime.supervisor import Stage, supervise
 from gateway.settings import Settings
-from gateway.vault import Vault
 from gateway.web.app import build, serve
 from gateway.web.context import WebContext
 
@@ -104,14 +104,11 @@ def make_probes(context: ProbeContext, inventory: Inventory) -> Mapping[CheckBy,
     return {way: get("sightline.probes", way.value)(context) for way in needed}
 
 
-async def credentials_of(store: Store, settings: Settings) -> dict[str, Credential]:
+async def credentials_of(store: Store, settings: Settings) -> OpenedCredentials:
     """The credential sets, opened."""
-    sealed = await store.load_credentials()
-    if not sealed:
-        return {}
-    file = settings.keys.file or settings.store.state_dir / "keys"
-    vault = Vault.open(file)
-    return {name: vault.unseal(name, token) for name, token in sealed.items()}
+    opened = OpenedCredentials(store, settings.keys.file or settings.store.state_dir / "keys")
+    await opened.refresh()
+    return opened
 
 
 def check_open_files(devices: int) -> tuple[int, int]:
@@ -172,6 +169,7 @@ class Service:
         self.clock = SystemClock()
         self.feed = Feed(secrets.token_hex(4))
         self.pipeline: Pipeline | None = None
+        self.credentials: OpenedCredentials | None = None
         self.address: tuple[str, int] = ("", 0)
 
     async def prepare(self) -> Pipeline:
@@ -180,10 +178,11 @@ class Service:
         records = await self.store.imports(1)
         now = self.clock.now()
         state = await self.store.load_live()
+        self.credentials = await credentials_of(self.store, self.settings)
         limit, _ = check_open_files(len(inventory.watched))
         context = ProbeContext(
             clock=self.clock,
-            credentials=await credentials_of(self.store, self.settings),
+            credentials=self.credentials,
             connect_s=self.settings.poll.connect_s,
             check_s=self.settings.poll.check_s,
             memory=dict(state.memories),
@@ -205,6 +204,7 @@ class Service:
             Projection(Inventory(), self.clock.utc(now), self.feed),
         )
         pipeline.start(inventory, state, records[0].id if records else "")
+        self.credentials.changed = pipeline.poller.ask_signed
         self.pipeline = pipeline
         rest_gc()
         return pipeline
@@ -249,6 +249,8 @@ class Service:
         )
         notify("READY=1")
         stages: dict[str, Stage] = dict(pipeline.stages)
+        if self.credentials is not None:
+            stages["credentials"] = self.credentials.watch
         stages["watchdog"] = lambda: _watchdog(pipeline)
         work = asyncio.create_task(supervise(stages))
         waiter = asyncio.create_task(stop.wait())

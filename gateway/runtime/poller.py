@@ -5,7 +5,7 @@ delaying the rest; wishes of the judge come in through `ask` and are capped.
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Container, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,6 +29,8 @@ TICK_S = 0.02
 NEVER = float("-inf")
 STARTS_A_TICK = 100
 """Checks begun without letting the loop breathe."""
+NEW_LOGIN_S = 600.0
+"""Within so many seconds each device of a changed credential set is asked with it."""
 STALL_TOLD_S = 0.25
 LATE_AT_MOST_S = 1.0
 SIGNED_CHECKS = 4
@@ -131,6 +133,15 @@ class Poller:
         """Wishes of the judge: re-checks, siblings, signed checks after a return."""
         for wish in asks:
             self.wishes.put(Due(wish.at, wish.device, wish.step, routine=False))
+
+    def ask_signed(self, sets: Container[str]) -> None:
+        """Try the new logins of some credential sets: spread, so that the breaker sees a wrong one."""
+        now = self.clock.now()
+        span_s = min(NEW_LOGIN_S, self.settings.signed_every_s)
+        for device in (target.device for target in self.targets.values() if not target.dead):
+            if device.credential_set in sets and device.check_by is CheckBy.ONVIF:
+                at = Instant(now + phase(device.id, span_s, "login"))
+                self.wishes.put(Due(at, device.id, Step.SIGNED, routine=False))
 
     async def check_now(self, device: DeviceId) -> Answer:
         """Ask a device at once, within the limits, and return the answer.

@@ -391,3 +391,22 @@ async def test_stopping_the_poller_stops_its_checks() -> None:
         await running
     assert sum(desk.probe.under_way.values()) == 0
     assert desk.poller.limits.busy == set()
+
+
+async def test_the_new_login_of_a_set_is_tried_on_its_devices_soon_and_spread() -> None:
+    made = fleet(120, check_by=CheckBy.ONVIF)
+    devices = {
+        key: replace(d, credential_set="new" if n % 2 else "old")
+        for n, (key, d) in enumerate(made.devices.items())
+    }
+    desk = Desk(replace(made, devices=devices), signed_every_s=86_400.0)
+    await desk.run(60.0, 0.1)
+    before = len(desk.starts(Step.SIGNED))
+    desk.poller.ask_signed({"new"})
+    began = desk.clock.now()
+    await desk.run(601.0, 0.1)
+    tried = [(at, devices[d].credential_set) for at, d in desk.starts(Step.SIGNED)[before:]]
+    assert sum(name == "new" for _, name in tried) >= 60
+    assert sum(name == "old" for _, name in tried) <= 3, "only those whose slot of the day it was"
+    first = [at for at, name in tried if name == "new" and at < began + 60.0]
+    assert 1 <= len(first) <= 20, "so that the breaker sees a wrong one"
