@@ -27,7 +27,7 @@ from gateway.registry import get
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.credentials import OpenedCredentials
 from gateway.runtime.judge import Judge, JudgeRules
-from gateway.runtime.pipeline import Pipeline
+from gateway.runtime.pipeline import Pipeline, archive_before
 from gateway.runtime.restore import read_book
 from gateway.runtime.supervisor import Stage, supervise
 from gateway.settings import Settings
@@ -194,7 +194,9 @@ class Service:
         judge = Judge(judge_rules(self.settings), self.epoch, now)
         last_seen = state.watched_until_at or self.clock.utc(now)
         days = {day_of(last_seen.timestamp()), day_of(self.epoch(now))}
-        judge.accountant.book = await read_book(self.store, inventory.cameras, days)
+        before = await archive_before(self.store, state)
+        known = inventory if before is None else before
+        judge.accountant.book = await read_book(self.store, known.cameras, days)
         pipeline = Pipeline(
             self.settings,
             self.clock,
@@ -203,7 +205,7 @@ class Service:
             judge,
             Projection(Inventory(), self.clock.utc(now), self.feed),
         )
-        pipeline.start(inventory, state, records[0].id if records else "")
+        pipeline.start(inventory, state, records[0].id if records else "", before)
         self.credentials.changed = pipeline.poller.ask_signed
         self.pipeline = pipeline
         rest_gc()

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -44,6 +44,23 @@ CLOSED_KEPT_S = 60.0
 CLOSE_S = 7.0
 LATE_S = 3600.0
 """A day's seconds are held for so long after its end: verdicts look back."""
+
+
+async def archive_before(store: Store, state: LiveState) -> Inventory | None:
+    """The archive when the process was last seen, if one was imported since; else None.
+
+    Raises:
+        StoreUnavailable: the store does not answer.
+    """
+    if state.watched_until_at is None:
+        return None
+    # An import of the last seconds may not have been taken any more.
+    seen_at = state.watched_until_at - timedelta(seconds=WATCH_IMPORTS_S)
+    records = await store.imports(1)
+    if not records or records[0].at <= seen_at:
+        return None
+    before = await store.load_inventory(seen_at, shapes=False)
+    return before if before.cameras else None
 
 
 class Pipeline:
@@ -91,12 +108,28 @@ class Pipeline:
             "clock": self.watch_clock,
         }
 
-    def start(self, inventory: Inventory, state: LiveState, import_id: str) -> None:
-        """Take the archive and what was known before the restart."""
+    def start(
+        self,
+        inventory: Inventory,
+        state: LiveState,
+        import_id: str,
+        before: Inventory | None = None,
+    ) -> None:
+        """Take the archive and what was known before the restart.
+
+        Args:
+            inventory: the archive of now.
+            state: what the store knows.
+            import_id: the import that `inventory` came with.
+            before: the archive under which `state` was written, if another one was imported since
+                (`archive_before`): what it changed ends rows as it would have ended them then.
+        """
         now = self.clock.now()
         self.inventory, self.import_id = inventory, import_id
-        load(self.judge, inventory, now)
+        load(self.judge, inventory if before is None else before, now)
         restore(self.judge, state, self.clock.instant, now)
+        if before is not None:
+            load(self.judge, inventory, now)
         self._windows(now)
         self.projection.load(inventory, self.clock.utc(now))
         self.poller.load(inventory)

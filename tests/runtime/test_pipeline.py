@@ -1,5 +1,6 @@
 """The whole flow in fake time, with a memory store: rounds, clock steps, shutdown, restart."""
 
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -8,8 +9,9 @@ from fakes.fleet import two_townships
 from fakes.probe import FakeProbe
 
 from adapters.memory import MemoryStore
-from gateway.domain.camera import CheckBy, DeviceId
-from gateway.domain.ledger import ClockStep, State
+from gateway.domain.archive import ImportRecord
+from gateway.domain.camera import ChannelId, CheckBy, DeviceId
+from gateway.domain.ledger import ClockStep, Ending, State
 from gateway.domain.observation import Instant
 from gateway.feed import Feed
 from gateway.inventory import Inventory
@@ -17,14 +19,20 @@ from gateway.ports import LedgerKind, LedgerQuery, LiveState
 from gateway.projection import Projection
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.judge import Judge, JudgeRules
-from gateway.runtime.pipeline import Pipeline
+from gateway.runtime.pipeline import Pipeline, archive_before
 from gateway.settings import Settings
 
 
 class Desk:
     """A pipeline whose loops are turned by hand."""
 
-    def __init__(self, store: MemoryStore, clock: FakeClock, state: LiveState | None) -> None:
+    def __init__(
+        self,
+        store: MemoryStore,
+        clock: FakeClock,
+        state: LiveState | None,
+        archives: tuple[Inventory, Inventory | None] = (two_townships().build(), None),
+    ) -> None:
         self.store, self.clock = store, clock
         self.probe = FakeProbe(clock)
         judge = Judge(JudgeRules(), clock.epoch, clock.now())
@@ -36,7 +44,7 @@ class Desk:
             judge,
             Projection(Inventory(), clock.utc(clock.now()), Feed("run")),
         )
-        self.pipeline.start(two_townships().build(), state or LiveState(), "first")
+        self.pipeline.start(archives[0], state or LiveState(), "first", archives[1])
 
     async def run(self, seconds: float, tick_s: float = 0.25) -> None:
         p = self.pipeline
@@ -166,3 +174,61 @@ async def test_wishes_of_the_judge_reach_the_poller(desk: Desk) -> None:
     assert len(times) >= 4
     assert Instant(times[1] - times[0]) == pytest.approx(5.0, abs=0.6)
     assert Instant(times[2] - times[0]) == pytest.approx(10.0, abs=0.6)
+
+
+async def imported(desk: Desk, inventory: Inventory, name: str) -> None:
+    at = desk.clock.utc(desk.clock.now())
+    await desk.store.save_import(ImportRecord(name, at, "tester", (), ()), inventory)
+
+
+def moved(inventory: Inventory, name: str) -> Inventory:
+    """The same archive, with one camera at another address."""
+    camera = inventory.cameras[ChannelId(name)]
+    device = replace(inventory.devices[camera.device], id=DeviceId("new:80"), host="new")
+    cameras = {**inventory.cameras, camera.id: replace(camera, device=device.id)}
+    kept = [d for d in inventory.devices.values() if d.id != camera.device]
+    return Inventory.of(cameras.values(), [*kept, device], inventory.nodes.values())
+
+
+async def stopped_in_an_outage(desk: Desk) -> None:
+    await imported(desk, desk.pipeline.inventory, "first")
+    await desk.run(31.0)
+    desk.probe.hangs = lambda device: device.host in {"e0", "e1"}
+    await desk.run(60.0)
+    await desk.pipeline.close()
+    desk.clock.move(120.0)
+
+
+async def started_again(desk: Desk) -> Desk:
+    state = await desk.store.load_live()
+    archives = (await desk.store.load_inventory(), await archive_before(desk.store, state))
+    again = Desk(desk.store, desk.clock, state, archives)
+    again.probe.hangs = desk.probe.hangs
+    return again
+
+
+async def test_an_address_changed_while_nobody_watched_ends_the_outage_at_the_old_one(
+    desk: Desk,
+) -> None:
+    await stopped_in_an_outage(desk)
+    await imported(desk, moved(desk.pipeline.inventory, "e0"), "second")
+    again = await started_again(desk)
+    assert again.state("e0") is State.UNKNOWN
+    await again.run(65.0)
+    rows = (await desk.store.ledger(LedgerKind.OUTAGES, LedgerQuery())).rows
+    endings = {row.channel: row.ending for row in rows}
+    assert endings == {"e0": Ending.ADDRESS_CHANGED, "e1": None}
+    assert again.state("e0") is State.ONLINE
+    assert again.state("e1") is State.OFFLINE
+    await again.pipeline.close()
+    seconds = await desk.store.rollups("2026-11-23", "2026-11-23", ChannelId("e0"))
+    assert sum(seconds[0].unobserved_s) >= 119.0
+
+
+async def test_without_an_import_meanwhile_a_restart_ends_nothing(desk: Desk) -> None:
+    await stopped_in_an_outage(desk)
+    assert await archive_before(desk.store, await desk.store.load_live()) is None
+    again = await started_again(desk)
+    await again.run(65.0)
+    rows = (await desk.store.ledger(LedgerKind.OUTAGES, LedgerQuery())).rows
+    assert {row.channel: row.ending for row in rows} == {"e0": None, "e1": None}
