@@ -154,3 +154,9 @@ class Accountant:
         self.settle(live, start)
         before, live.kind = live.kind, Kind.UNOBSERVED
         self.settle(live, end, before)
+
+
+def reason_of(answer: Answer) -> tuple[str, ...]:
+    """The reason chain of a check, one line a step, as it stands in the rows."""
+    marks = {True: "ok", False: "failed", None: "-"}
+    return tuple(f"{t.name}: {marks[t.ok]} {t.detail}".strip() for t in answer.chain)
