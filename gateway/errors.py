@@ -3,7 +3,8 @@
     SightlineError
     ├── UsageError            the call was wrong: say where and why, exit 2
     │   ├── SettingsError     a setting is wrong: key, value, reason
-    │   └── ArchiveError      an archive file cannot be read as a whole
+    │   ├── ArchiveError      an archive file cannot be read as a whole
+    │   └── NotMigrated       the store answers, without the schema of this release
     ├── Unavailable           try again later; nothing was lost
     │   └── StoreUnavailable  the system of record does not answer now
     └── Refused               the answer is "no": exit 1
@@ -35,6 +36,10 @@ class SettingsError(UsageError):
 
 class ArchiveError(UsageError):
     """An archive file cannot be read as a whole (not a table, wrong encoding, too large)."""
+
+
+class NotMigrated(UsageError):
+    """The store answers, but its schema is missing, or older than this release."""
 
 
 class Unavailable(SightlineError):

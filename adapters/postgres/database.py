@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from gateway.errors import Conflict, StoreUnavailable, UsageError
+from gateway.errors import Conflict, NotMigrated, StoreUnavailable, UsageError
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
@@ -58,7 +58,8 @@ def foreign_errors() -> Iterator[None]:
     Raises:
         StoreUnavailable: repeat later.
         Conflict: a unique rule refuses the row (a second open outage of a channel).
-        UsageError: the schema is not current, or the role may not do this.
+        NotMigrated: the schema is not current.
+        UsageError: the role may not do this.
         ValueError: a row breaks a rule of the schema.
     """
     try:
@@ -68,7 +69,7 @@ def foreign_errors() -> Iterator[None]:
     except WRONG_ROW as error:
         raise ValueError(str(error)) from error
     except NOT_MIGRATED as error:
-        raise UsageError(f"{error}; run `sightline migrate`") from error
+        raise NotMigrated(f"{error}; run `sightline migrate`") from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise UsageError(f"store.dsn: {error}") from error
     except UNAVAILABLE as error:

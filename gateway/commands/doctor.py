@@ -23,7 +23,7 @@ from gateway.commands.options import (
     run_async,
     settings_from,
 )
-from gateway.errors import SightlineError
+from gateway.errors import NotMigrated, SightlineError
 from gateway.inventory import Inventory
 from gateway.settings import Settings
 
@@ -89,6 +89,9 @@ async def _store(settings: Settings) -> tuple[Diagnosis, Inventory]:
         async with asyncio.timeout(60), open_store(settings, migrate=False) as store:
             await store.ping()
             inventory = await store.load_inventory(shapes=False)
+    except NotMigrated:
+        fix = "sightline migrate, or sightline import FILE: it migrates first"
+        return Diagnosis("store", Level.WARN, "answers; no schema yet", fix), Inventory()
     except (SightlineError, OSError, TimeoutError) as error:
         fix = (
             "check store.dsn, and that the state directory can be written; then `sightline migrate`"
@@ -106,18 +109,19 @@ async def _clock() -> Diagnosis:
     wall, boot = time.time(), time.clock_gettime(time.CLOCK_BOOTTIME)
     await asyncio.sleep(0.2)
     moved = (time.time() - wall) - (time.clock_gettime(time.CLOCK_BOOTTIME) - boot)
-    synced = any(
-        Path(p).exists()
-        for p in ("/run/systemd/timesync/synchronized", "/run/chrony", "/run/ntpd.sock")
-    )
     if abs(moved) > 0.1:  # noqa: PLR2004 - a tenth of a second in a fifth of one is a jump
         return Diagnosis(
             "clock", Level.BAD, f"jumped by {moved:+.2f} s while looking", "run chrony"
         )
-    if not synced:
+    if not _kept_by_a_service():
         fix = "run chrony or systemd-timesyncd: every time in the ledger comes from this clock"
         return Diagnosis("clock", Level.WARN, "no time service was found", fix)
     return Diagnosis("clock", Level.OK, "steady, kept by a time service")
+
+
+def _kept_by_a_service() -> bool:
+    signs = ("/run/systemd/timesync/synchronized", "/run/chrony", "/run/ntpd.sock")
+    return any(Path(sign).exists() for sign in signs)
 
 
 async def _open_files(inventory: Inventory) -> Diagnosis:
@@ -131,15 +135,23 @@ async def _open_files(inventory: Inventory) -> Diagnosis:
 
 async def _local_ports(inventory: Inventory, settings: Settings) -> Diagnosis:
     """Connections that we close first wait 60 s in TIME_WAIT and hold a local port."""
-    if not PORT_RANGE.exists():
+    ports = _port_range()
+    if ports is None:
         return Diagnosis("local ports", Level.OK, "not Linux: not looked at")
-    low, high = map(int, PORT_RANGE.read_text(encoding="ascii").split())
+    low, high = ports
     a_minute = len(inventory.watched) * 60 / settings.poll.cadence_s
     found = f"{high - low} local ports, at most {a_minute:.0f} connections a minute"
     if a_minute > 0.5 * (high - low):
         fix = "sysctl net.ipv4.ip_local_port_range='1024 65535'"
         return Diagnosis("local ports", Level.WARN, found, fix)
     return Diagnosis("local ports", Level.OK, found)
+
+
+def _port_range() -> tuple[int, int] | None:
+    if not PORT_RANGE.exists():
+        return None
+    low, high = map(int, PORT_RANGE.read_text(encoding="ascii").split())
+    return low, high
 
 
 async def _web_port(settings: Settings) -> Diagnosis:
