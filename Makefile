@@ -11,7 +11,7 @@ CLIENTS := tests/wire/node
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | column -t -s '|'
 
-setup: $(VENV)/.installed $(CONSOLE)/lib/.installed $(CLIENTS)/node_modules/.installed ## virtual environment, locked packages, console libraries
+setup: $(VENV)/.installed $(CONSOLE)/lib/preact.js $(CLIENTS)/node_modules/.installed ## virtual environment, locked packages, console libraries
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
@@ -20,7 +20,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-$(CONSOLE)/lib/.installed: $(CONSOLE)/package-lock.json
+$(CONSOLE)/lib/preact.js: $(CONSOLE)/package-lock.json
 	cd $(CONSOLE) && npm ci --silent --no-audit --no-fund && npm run --silent lib && rm -rf node_modules
 	touch $@
 

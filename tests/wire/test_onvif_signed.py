@@ -328,7 +328,7 @@ async def test_the_templates_are_made_by_a_child_process_not_by_this_one() -> No
 
 async def test_checks_that_cannot_wait_for_the_templates_still_answer_step_one() -> None:
     async with Watch(codec=Codec()) as watch, OnvifDevice() as camera:
-        early = await watch.signed(camera.device(), 0.1)
+        early = await watch.signed(camera.device(), 0.3)
         late = await watch.signed(camera.device(), 20.0)
     assert early.verdict is Verdict.ANSWERED
     assert not early.tested & LOGIN
