@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pytest
+from fakes.absent import absent
 from fakes.postgres import Server, embedded_server, installed_postgres, installed_server
 
 from gateway import registry
@@ -24,7 +25,7 @@ def embedded() -> Iterator[Server]:
 def installed() -> Iterator[Server]:
     binaries = installed_postgres()
     if binaries is None:
-        pytest.skip("no other PostgreSQL is installed (Debian: apt install postgresql)")
+        absent("no other PostgreSQL is installed (Debian: apt install postgresql)")
     with installed_server(binaries) as server:
         server.prepare()
         yield server

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.absent import absent
 from fakes.ledger_rows import outage
 from fakes.postgres import installed_postgres, serving
 
@@ -180,7 +181,7 @@ def as_nobody(command: list[str]) -> subprocess.CompletedProcess[str]:
 async def test_another_user_of_the_machine_is_refused(state: Path) -> None:
     psql = installed_postgres()
     if psql is None or not (psql / "psql").exists():
-        pytest.skip("no psql on this machine")
+        absent("no psql on this machine")
     command = [str(psql / "psql"), "-U", "sightline", "-c", "SELECT 1", "-h"]
     server = EmbeddedPostgres(state)
     await server.start()
