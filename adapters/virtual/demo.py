@@ -8,7 +8,6 @@ and the district's truth log, nothing else.
 import asyncio
 import json
 import shutil
-import socket
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -23,8 +22,10 @@ import typer
 from rich.console import Console
 
 from adapters.virtual.compare import Comparison, Rules, WatchedSpan, compare
+from adapters.virtual.demo_settings import CADENCE_S, settings_text
 from adapters.virtual.ledger_api import load_rows
-from adapters.virtual.listeners import free_port
+from adapters.virtual.listeners import free_port, is_free
+from adapters.virtual.store_memory import postgres_mb
 from adapters.virtual.truth import read_truth
 from gateway.domain.camera import ChannelId
 from gateway.errors import Unavailable, UsageError
@@ -87,7 +88,7 @@ def demo(
         int, typer.Option(help="The same seed gives the same district and script.")
     ] = 1,
     cameras: Annotated[int, typer.Option(min=50, max=FULL, help="Channels.")] = FULL,
-    cadence: Annotated[float, typer.Option(min=1, help="Routine interval, seconds.")] = 30.0,
+    cadence: Annotated[float, typer.Option(min=1, help="Routine interval, seconds.")] = CADENCE_S,
     port: Annotated[
         int, typer.Option(help="Of the console and API; 0 = any free one.")
     ] = DEMO_PORT,
@@ -129,7 +130,7 @@ class Demo:
     def __init__(self, wish: Wish, tell: Narrator) -> None:
         self.wish = wish
         self.say = tell.say
-        self.scale = wish.cadence_s / 30.0
+        self.scale = wish.cadence_s / CADENCE_S
         self.truth = wish.state_dir / "truth.jsonl"
         self.config = wish.state_dir / "sightline.toml"
         self.port = wish.port
@@ -209,48 +210,10 @@ class Demo:
             self.say(f"[red]district: {event['message']}[/]")
 
     def _write_config(self, ready: dict[str, Any]) -> None:
-        if not self.port or not _is_free(self.port):
+        if not self.port or not is_free(self.port):
             self.port = free_port()
-        flapping = ready["flapping"]
-        sections = {
-            "store": {"state_dir": str(self.wish.state_dir / "state")},
-            "network": {"virtual": True, "canaries": ready["canaries"]},
-            "poll": {"cadence_s": self.wish.cadence_s, **self._poll()},
-            "judge": {
-                **flapping,
-                **self._judge(),
-                "rollup_every_s": 60.0 * self.scale,
-                # The script gives 20 devices of the one credential set a wrong password or a lock.
-                "breaker_devices": 40,
-            },
-            "web": {"port": self.port, "device_metrics": True},
-            "log": {"level": "info", "format": "json"},
-        }
-        lines: list[str] = []
-        for section, values in sections.items():
-            lines.append(f"[{section}]")
-            lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
-        self.config.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-    def _poll(self) -> dict[str, float]:
-        """Timers that shrink with the cadence; the limits of a check stay, but fit into it."""
-        if self.scale == 1:
-            return {}
-        check_s = min(3.0, 0.8 * self.wish.cadence_s)
-        return {
-            "recheck_s": 5.0 * self.scale,
-            "check_s": check_s,
-            "connect_s": min(2.0, 0.7 * check_s),
-        }
-
-    def _judge(self) -> dict[str, float]:
-        if self.scale == 1:
-            return {}
-        return {
-            "confirm_span_s": 10.0 * self.scale,
-            "blind_after_s": 15.0 * self.scale,
-            "node_window_s": 10.0 * self.scale,
-        }
+        text = settings_text(self.wish.state_dir, self.port, self.wish.cadence_s, ready)
+        self.config.write_text(text, encoding="utf-8")
 
     async def _import(self, ready: dict[str, Any]) -> None:
         archive = ready["archive"]
@@ -342,7 +305,7 @@ class Demo:
         district = await self._event("stats", 10.0)
         memory = {
             "gateway": stats["peak_rss_mb"],
-            "postgres": _postgres_mb(int(stats["pid"])),
+            "postgres": postgres_mb(int(stats["pid"])),
             "district": round(float(district.get("rss_mb", 0.0)), 1),
         }
         span = WatchedSpan(datetime.fromisoformat(started["at"]), ended, frozenset(channels))
@@ -431,46 +394,3 @@ class Demo:
                 await process.wait()
         if self._reading is not None:
             await asyncio.gather(self._reading, return_exceptions=True)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def _postgres_mb(gateway_pid: int) -> float:
-    """Memory of the store's processes: proportional set sizes, so shared pages count once."""
-    total_kb = 0
-    for pid in _descendants(gateway_pid):
-        try:
-            command = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
-            if not command.startswith("postgres"):
-                continue
-            for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines():
-                if line.startswith("Pss:"):
-                    total_kb += int(line.split()[1])
-        except OSError:
-            continue
-    return round(total_kb / 1024, 1)
-
-
-def _descendants(pid: int) -> list[int]:
-    parents: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError, IndexError, ValueError):
-                stat = (entry / "stat").read_text(encoding="utf-8", errors="replace")
-                parents.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(
-                    int(entry.name)
-                )
-    found, queue = [], [pid]
-    while queue:
-        for child in parents.get(queue.pop(), []):
-            found.append(child)
-            queue.append(child)
-    return found

@@ -13,8 +13,8 @@ from adapters.virtual.events import (
     MAX_PULL_S,
     DigitalInput,
     PullPoints,
-    iso,
     read_duration,
+    times_xml,
 )
 from adapters.virtual.http_server import (
     Framing,
@@ -34,6 +34,7 @@ from adapters.virtual.operations import (
     SOAP_PATHS,
     Asked,
     Identity,
+    system_time_xml,
 )
 from adapters.virtual.pictures import picture
 from adapters.virtual.soap import (
@@ -60,7 +61,6 @@ from adapters.virtual.soap import (
 
 DEAD: Final = frozenset({Trouble.REFUSE, Trouble.DROP_SYN, Trouble.HANG})
 """Troubles that stop a device from answering at all."""
-_LOCAL_ZONE_S: Final = 8 * 3600
 _WRONG_BASES: Final = ("http://192.168.1.64", "http://127.0.0.1")
 _SERVERS: Final = ("App-webs/", "gSOAP/2.8", "Webs", "Linux/2.x UPnP/1.0 Avtech/1.0")
 _BUSY_EVERY: Final = 4
@@ -282,7 +282,8 @@ class LiveDevice:
         key = (call.namespace, call.operation)
         quirk = self.facts.personality.quirk
         if key == (DEVICE, "GetSystemDateAndTime"):
-            return self._reply(call, self._time_xml())
+            only_local = quirk is Quirk.LOCAL_TIME_ONLY
+            return self._reply(call, system_time_xml(self.clock, only_local=only_local))
         if call.namespace in {EVENTS, WSNT} and call.operation != "GetServiceCapabilities":
             return self._events(request, call, connection, delay)
         misplaced = (
@@ -317,27 +318,6 @@ class LiveDevice:
         stream = f"rtsp://{base.partition('://')[2]}"
         return Asked(self.facts, self.identity, base, stream, call)
 
-    def _time_xml(self) -> str:
-        def written(name: str, epoch_s: float) -> str:
-            t = time.gmtime(epoch_s)
-            return (
-                f"<tt:{name}><tt:Time><tt:Hour>{t.tm_hour}</tt:Hour>"
-                f"<tt:Minute>{t.tm_min}</tt:Minute><tt:Second>{t.tm_sec}</tt:Second></tt:Time>"
-                f"<tt:Date><tt:Year>{t.tm_year}</tt:Year><tt:Month>{t.tm_mon}</tt:Month>"
-                f"<tt:Day>{t.tm_mday}</tt:Day></tt:Date></tt:{name}>"
-            )
-
-        clock = self.clock
-        only_local = self.facts.personality.quirk is Quirk.LOCAL_TIME_ONLY
-        return (
-            "<tds:GetSystemDateAndTimeResponse><tds:SystemDateAndTime>"
-            "<tt:DateTimeType>NTP</tt:DateTimeType><tt:DaylightSavings>false</tt:DaylightSavings>"
-            "<tt:TimeZone><tt:TZ>CST-8</tt:TZ></tt:TimeZone>"
-            f"{'' if only_local else written('UTCDateTime', clock)}"
-            f"{written('LocalDateTime', clock + _LOCAL_ZONE_S)}"
-            "</tds:SystemDateAndTime></tds:GetSystemDateAndTimeResponse>"
-        )
-
     # --- events
     def emit(self, token: str, *, active: bool) -> None:
         """A digital input changed: tell every subscriber."""
@@ -362,7 +342,7 @@ class LiveDevice:
         if call.operation == "Renew":
             life = read_duration(call.text("TerminationTime"), self.clock) or DEFAULT_LIFE_S
             point.until = now + life
-            body = f"<wsnt:RenewResponse>{self._times('wsnt', life)}</wsnt:RenewResponse>"
+            body = f"<wsnt:RenewResponse>{times_xml('wsnt', self.clock, life)}</wsnt:RenewResponse>"
             return self._reply(call, body, f"{_WSNT_ACTION}RenewResponse")
         if call.operation == "Unsubscribe":
             self.pulls.remove(point.number)
@@ -376,21 +356,13 @@ class LiveDevice:
             return self._reply(call, "<tev:SetSynchronizationPointResponse/>", action)
         return self._fault(NOT_SUPPORTED, call.envelope)
 
-    def _times(self, prefix: str, life_s: float) -> str:
-        """TerminationTime and CurrentTime, in the order of the schema that `prefix` belongs to."""
-        clock = self.clock
-        ends = f"TerminationTime>{iso(clock + life_s)}"
-        current = f"CurrentTime>{iso(clock)}"
-        order = (current, ends) if prefix == "tev" else (ends, current)
-        return "".join(f"<{prefix}:{text}</{prefix}:{text.partition('>')[0]}>" for text in order)
-
     def _create_pull_point(self, call: SoapCall, now: float) -> Reply:
         asked_s = read_duration(call.text("InitialTerminationTime"), self.clock)
         life = asked_s or DEFAULT_LIFE_S
         point = self.pulls.create(life, now)
         if point is None:
             return self._fault(TOO_MANY, call.envelope)
-        times = self._times("tev", life).replace("tev:", "wsnt:")
+        times = times_xml("tev", self.clock, life).replace("tev:", "wsnt:")
         body = (
             "<tev:CreatePullPointSubscriptionResponse><tev:SubscriptionReference>"
             f"<wsa5:Address>{self._base}{PULL_PATH}{point.number}</wsa5:Address>"
@@ -412,7 +384,7 @@ class LiveDevice:
         life = DEFAULT_LIFE_S if point is None else max(0.0, point.until - now)
         address = f"{self._base}{PULL_PATH}{number}"
         messages = "".join(message.xml(address) for message in taken)
-        body = f"<tev:PullMessagesResponse>{self._times('tev', life)}{messages}"
+        body = f"<tev:PullMessagesResponse>{times_xml('tev', self.clock, life)}{messages}"
         action = f"{EVENTS}/PullPointSubscription/PullMessagesResponse"
         reply = self._reply(call, f"{body}</tev:PullMessagesResponse>", action)
         self._send(reply, connection, delay)
