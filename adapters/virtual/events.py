@@ -36,6 +36,14 @@ def iso(epoch_s: float) -> str:
     return datetime.fromtimestamp(epoch_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def times_xml(prefix: str, device_utc: float, life_s: float) -> str:
+    """TerminationTime and CurrentTime, in the order of the schema that `prefix` belongs to."""
+    ends = f"TerminationTime>{iso(device_utc + life_s)}"
+    current = f"CurrentTime>{iso(device_utc)}"
+    order = (current, ends) if prefix == "tev" else (ends, current)
+    return "".join(f"<{prefix}:{text}</{prefix}:{text.partition('>')[0]}>" for text in order)
+
+
 @dataclass(frozen=True, slots=True)
 class DigitalInput:
     """One message: a digital input changed (or is told again after a synchronization point)."""

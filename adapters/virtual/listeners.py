@@ -178,6 +178,17 @@ def server_context() -> ssl.SSLContext:
     return context
 
 
+def is_free(port: int) -> bool:
+    """True when a server can listen on this port of 127.0.0.1 now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
 def free_port(taken: frozenset[int] = frozenset()) -> int:
     """A port that nobody uses on any loopback address, below the range of outgoing connections."""
     import random

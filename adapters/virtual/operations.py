@@ -1,8 +1,10 @@
 """The ONVIF operations of a virtual device, as a table: operation -> the body of the reply.
 
-Only facts that stay the same while a device is well; time, events and troubles are in `device.py`.
+Only facts that stay the same while a device is well, and how its time is written; events and troubles
+are in `device.py`.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -75,6 +77,36 @@ class Asked:
             camera.source_token or f"VideoSource_{number}"
             for number, camera in enumerate(self.device.channels, 1)
         )
+
+
+_LOCAL_ZONE_S: Final = 8 * 3600
+
+
+def system_time_xml(clock: float, *, only_local: bool) -> str:
+    """The body of the reply to GetSystemDateAndTime.
+
+    Args:
+        clock: the device's own, epoch seconds.
+        only_local: leave UTCDateTime out, as some devices do.
+    """
+
+    def written(name: str, epoch_s: float) -> str:
+        t = time.gmtime(epoch_s)
+        return (
+            f"<tt:{name}><tt:Time><tt:Hour>{t.tm_hour}</tt:Hour>"
+            f"<tt:Minute>{t.tm_min}</tt:Minute><tt:Second>{t.tm_sec}</tt:Second></tt:Time>"
+            f"<tt:Date><tt:Year>{t.tm_year}</tt:Year><tt:Month>{t.tm_mon}</tt:Month>"
+            f"<tt:Day>{t.tm_mday}</tt:Day></tt:Date></tt:{name}>"
+        )
+
+    return (
+        "<tds:GetSystemDateAndTimeResponse><tds:SystemDateAndTime>"
+        "<tt:DateTimeType>NTP</tt:DateTimeType><tt:DaylightSavings>false</tt:DaylightSavings>"
+        "<tt:TimeZone><tt:TZ>CST-8</tt:TZ></tt:TimeZone>"
+        f"{'' if only_local else written('UTCDateTime', clock)}"
+        f"{written('LocalDateTime', clock + _LOCAL_ZONE_S)}"
+        "</tds:SystemDateAndTime></tds:GetSystemDateAndTimeResponse>"
+    )
 
 
 Body = str | FaultCode
