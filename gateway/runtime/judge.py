@@ -15,7 +15,8 @@ from functools import partial
 
 from gateway.domain.health import LOST, SUSPICION, Check, Phase, next_recheck, observe
 from gateway.domain.ledger import Changes, Ending
-from gateway.domain.observation import Answer, Instant, Observation, Step, Verdict
+from gateway.domain.observation import Answer, FaultCause, Instant, Observation, Step, Verdict
+from gateway.domain.own_clock import OwnClock
 from gateway.domain.root_cause import NEVER
 from gateway.domain.seconds import Kind
 from gateway.domain.witness import CANARY
@@ -50,6 +51,7 @@ class Judge(Docket):
     ) -> None:
         super().__init__(rules, epoch, started)
         self.swept: Instant = NEVER
+        self.own_clock = OwnClock()
         self._portion = 0
         self._witnessed = partial(witnessed, self)
 
@@ -106,8 +108,9 @@ class Judge(Docket):
         live.seen = answer.started
         live.ended = answer.ended
         live.unwatched = False
+        self.own_clock.note(live.device.id, answer.clock_offset_s)
         if answer.found or live.faults or live.runs:
-            find(self, live, answer)
+            find(self, live, self._own_clock_aside(answer))
         if not answer.found:
             live.saw_clean(answer)
         if live.first_good is None:
@@ -115,6 +118,22 @@ class Judge(Docket):
             self.record(live)
         if before.phase is not Phase.UP:
             self.restate(live, answer.ended)
+
+    def _own_clock_aside(self, answer: Answer) -> Answer:
+        """The answer without a clock finding that is about our own clock."""
+        offset_s = answer.clock_offset_s
+        theirs = tuple(f for f in answer.found if f.cause is not FaultCause.CLOCK)
+        if offset_s is None or len(theirs) == len(answer.found):
+            return answer
+        if not self.own_clock.is_ours(offset_s):
+            return answer
+        return replace(answer, found=theirs, tested=answer.tested - {FaultCause.CLOCK})
+
+    def clock_was_set(self) -> None:
+        """Our wall clock was stepped: what it said about other clocks does not count any more."""
+        self.own_clock.forget()
+        for live in self.order:
+            live.runs.pop(FaultCause.CLOCK, None)
 
     def _count(self, live: Live, answer: Answer) -> None:
         lapse_s = self.rules.health.lapse_cadences * self.rules.health.cadence_s

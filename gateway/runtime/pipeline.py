@@ -233,6 +233,7 @@ class Pipeline:
 
     def _stepped(self, step: float, now: Instant) -> None:
         log.warning("the wall clock was stepped", step_s=round(step, 3))
+        self.judge.clock_was_set()
         # The clock was right when it was last compared, a second ago: rows closed since are in doubt.
         doubtful = [replace(row, clock_suspect=True) for at, row in self._closed if at > now - 2]
         lives = self.judge.order
