@@ -4,7 +4,7 @@ import { Elapsed, Mark, useTopics } from "./bits.js";
 import { Chain } from "./chain.js";
 import { html, useEffect, useRef, useState } from "./html.js";
 import { explain } from "./trouble.js";
-import { channels, duration, milliseconds, moment, moment_full, seconds_between, t, word } from "./words.js";
+import { channels, duration, failed, milliseconds, moment, moment_full, seconds_between, t, word } from "./words.js";
 
 /** @typedef {import("./store.js").Store} Store */
 /** @typedef {import("./shapes.js").Outage} Outage */
@@ -144,7 +144,7 @@ function Group({ store, outage }) {
     <button class="group" onClick=${() => store.go({ incident: incident.id, camera: "" }, { step: true })}>
       ${incident.root_kind === "channel" ? html`<span>${t("camera.group_single")}</span>` : html`<span>${incident.root_name}</span>
         <span class="arrow" aria-hidden="true">→</span><b class="number">${channels(incident.open_children)}</b>`}
-      <span class="faint">${word("outage", incident.cause)}</span></button>`;
+      <span class="faint">${failed(incident)}</span></button>`;
 }
 
 /** @param {{ store: Store, outage: Outage | null, trace: { last_good: Answer | null } }} props */

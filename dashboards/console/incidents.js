@@ -4,7 +4,7 @@ import { Acknowledged } from "./acknowledge.js";
 import { Elapsed, Mark, useTopics } from "./bits.js";
 import { html, useEffect, useRef, useState } from "./html.js";
 import { expired, acknowledgement } from "./shapes.js";
-import { channels, moment, moment_full, number, t, word } from "./words.js";
+import { channels, failed, moment, moment_full, number, t } from "./words.js";
 
 /** @typedef {import("./store.js").Store} Store */
 /** @typedef {import("./shapes.js").Incident} Incident */
@@ -74,7 +74,7 @@ function IncidentRow({ store, incident, current, expanded, setCurrent, onAcknowl
         onClick=${() => { setCurrent(incident.id); toggle(store, incident.id); }}>
       <span class="incident-name">${incident.root_name}</span>
       <span class="incident-size number">${channels(incident.open_children)}</span>
-      <span class="incident-cause">${word("outage", incident.cause)}${incident.township_name && html`<span class="faint"> · ${incident.township_name}</span>`}
+      <span class="incident-cause">${failed(incident)}${incident.township_name && html`<span class="faint"> · ${incident.township_name}</span>`}
         ${incident.planned && html`<span class="tag">${t("incidents.planned")}</span>`}</span>
       <span class="incident-since" title=${moment_full(incident.began_at)}><${Elapsed} store=${store} from=${incident.began_at} /></span>
     </button>

@@ -36,12 +36,21 @@ export function t(key, values = {}) {
 
 /**
  * The word for a code of a closed list (`offline`, `uplink`...); an unknown code shows itself.
- * @param {"state" | "meaning" | "outage" | "fault" | "ending" | "step" | "banner"} list
+ * @param {"state" | "meaning" | "outage" | "down" | "fault" | "ending" | "step" | "banner"} list
  * @param {string | null | undefined} code
  */
 export function word(list, code) {
   if (!code) return "";
   return MESSAGES[language][`${list}.${code}`] ?? code;
+}
+
+/**
+ * What failed, as an incident says it: a node of the network by its kind, a camera by why it is silent.
+ * @param {{ root_kind: string, cause: string }} incident
+ */
+export function failed(incident) {
+  const known = `down.${incident.root_kind}` in MESSAGES[language];
+  return known ? word("down", incident.root_kind) : word("outage", incident.cause);
 }
 
 /** @param {number} value @param {Intl.NumberFormatOptions} [options] */

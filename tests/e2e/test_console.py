@@ -127,6 +127,7 @@ def test_one_cause_is_one_line_and_expands_to_its_cameras(
     size = len(gateway.scene.cut_channels)
     expect(lines.first.locator(".incident-name")).to_have_text(gateway.scene.cut_name)
     expect(lines.first.locator(".incident-size")).to_have_text(f"{size} 路")
+    expect(lines.first.locator(".incident-cause")).to_contain_text("汇聚交换机中断")
     lines.first.locator(".incident-line").click()
     expect(page.locator(".child")).to_have_count(size)
     expect(page.locator(".legend-sum b")).to_have_attribute("data-sum", str(size))

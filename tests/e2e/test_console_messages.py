@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from gateway.domain.camera import NodeKind
 from gateway.domain.ledger import Ending, GapReason, State
 from gateway.domain.observation import FaultCause, OutageCause
 from gateway.resources import data_dir
@@ -16,6 +17,7 @@ BY_CODE = {
     "state": {s.value for s in State},
     "meaning": {s.value for s in State},
     "outage": {c.value for c in OutageCause},
+    "down": {k.value for k in NodeKind},
     "fault": {c.value for c in FaultCause},
     "ending": {e.value for e in Ending},
     "banner": {r.value for r in GapReason},
@@ -114,3 +116,34 @@ def test_the_lock_file_names_no_host() -> None:
     assert "http" not in text
     packages = json.loads(text)["packages"]
     assert all(package.get("integrity") for path, package in packages.items() if path)
+
+
+@pytest.mark.parametrize(
+    ("root_kind", "cause", "chinese"),
+    [
+        ("core", "uplink", "核心交换机中断"),
+        ("uplink", "uplink", "上联链路中断"),
+        ("aggregation", "uplink", "汇聚交换机中断"),
+        ("access", "uplink", "接入交换机中断"),
+        ("device", "unreachable", "设备无应答"),
+        ("channel", "refused", "连接被拒绝"),
+        ("gone", "uplink", "上联链路中断"),
+    ],
+)
+def test_an_incident_says_what_failed_by_the_kind_of_its_root(
+    root_kind: str, cause: str, chinese: str
+) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed: it runs words.js")
+    incident = json.dumps({"root_kind": root_kind, "cause": cause})
+    program = f"import('./words.js').then(m => console.log(m.failed({incident})))"
+    done = subprocess.run(
+        ["node", "-e", program],
+        cwd=CONSOLE,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.stdout.strip() == chinese, done.stderr
