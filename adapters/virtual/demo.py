@@ -22,7 +22,7 @@ import typer
 from rich.console import Console
 
 from adapters.virtual.compare import Comparison, Rules, WatchedSpan, compare
-from adapters.virtual.demo_settings import CADENCE_S, settings_text
+from adapters.virtual.demo_settings import CADENCE_S, LEAST_CADENCE_S, check_cadence, settings_text
 from adapters.virtual.ledger_api import load_rows
 from adapters.virtual.listeners import free_port, is_free
 from adapters.virtual.store_memory import postgres_mb
@@ -88,7 +88,9 @@ def demo(
         int, typer.Option(help="The same seed gives the same district and script.")
     ] = 1,
     cameras: Annotated[int, typer.Option(min=50, max=FULL, help="Channels.")] = FULL,
-    cadence: Annotated[float, typer.Option(min=1, help="Routine interval, seconds.")] = CADENCE_S,
+    cadence: Annotated[
+        float, typer.Option(help=f"Routine interval, seconds, from {LEAST_CADENCE_S:.0f} on.")
+    ] = CADENCE_S,
     port: Annotated[
         int, typer.Option(help="Of the console and API; 0 = any free one.")
     ] = DEMO_PORT,
@@ -104,6 +106,7 @@ def demo(
     exit code is 1 where they differ.
     """
     length_s = parse_seconds(for_) if for_ else None
+    check_cadence(cadence)
     folder = state_dir or Path(tempfile.mkdtemp(prefix="sightline-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o711)  # the store's own user must get through when root runs the demo

@@ -5,10 +5,30 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gateway.errors import UsageError
+
 CADENCE_S = 30.0
 """The law's; with a shorter one every other timer shrinks along."""
+LEAST_CADENCE_S = 10.0
+"""The slowest devices think for 1.2 s and links stall for up to 3 s, so the limit of a check cannot
+shrink with the cadence: a silent device is confirmed after a cadence and three checks of 3 s. With
+shorter cadences that takes longer than the two cadences in which the script wants it found."""
 BREAKER_DEVICES = 40
 """The script gives 20 devices of the one credential set a wrong password or a lock."""
+
+
+def check_cadence(cadence_s: float) -> None:
+    """Let only cadences pass at which the script is fair.
+
+    Raises:
+        UsageError: it is too short.
+    """
+    if not cadence_s >= LEAST_CADENCE_S:
+        raise UsageError(
+            f"--cadence {cadence_s:g}: give at least {LEAST_CADENCE_S:.0f}: a check takes up to 3 s "
+            "whatever the cadence, so the troubles of a faster script would end before anybody "
+            "could be sure of them"
+        )
 
 
 def settings_text(state_dir: Path, port: int, cadence_s: float, ready: Mapping[str, Any]) -> str:
@@ -24,7 +44,7 @@ def settings_text(state_dir: Path, port: int, cadence_s: float, ready: Mapping[s
     sections = {
         "store": {"state_dir": str(state_dir / "state")},
         "network": {"virtual": True, "canaries": ready["canaries"]},
-        "poll": {"cadence_s": cadence_s, **_poll(cadence_s, scale)},
+        "poll": {"cadence_s": cadence_s, "recheck_s": 5.0 * scale},
         "judge": {
             **ready["flapping"],
             **_judge(scale),
@@ -39,18 +59,6 @@ def settings_text(state_dir: Path, port: int, cadence_s: float, ready: Mapping[s
         lines.append(f"[{section}]")
         lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
     return "\n".join(lines) + "\n"
-
-
-def _poll(cadence_s: float, scale: float) -> dict[str, float]:
-    """Timers that shrink with the cadence; the limits of a check stay, but fit into it."""
-    if scale == 1:
-        return {}
-    check_s = min(3.0, 0.8 * cadence_s)
-    return {
-        "recheck_s": 5.0 * scale,
-        "check_s": check_s,
-        "connect_s": min(2.0, 0.7 * check_s),
-    }
 
 
 def _judge(scale: float) -> dict[str, float]:
