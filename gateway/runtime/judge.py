@@ -86,8 +86,9 @@ class Judge(Docket):
         elif live.health.phase in SUSPICION:
             self.ask(live, Step.REACH, next_recheck(live.health, self.rules.health, answer.ended))
         else:
-            # Our own trouble cost this device its turn: it is asked again before the next one.
-            self.ask(live, Step.REACH, Instant(answer.ended + self.rules.health.recheck_s))
+            # Our own trouble cost this device its turn: it is asked again soon, so that what is
+            # known of it gets no older than it must.
+            self.ask(live, Step.REACH, Instant(answer.ended + 0.2 * self.rules.health.recheck_s))
 
     # --- one answer
 
