@@ -37,8 +37,8 @@ from gateway.web.context import WebContext
 log = structlog.get_logger("sightline.app")
 STORE_WAIT_S = 30.0
 EXPLAIN_S = 15.0
-M_MMAP_THRESHOLD = -3
-"""Number of the option in glibc's malloc.h."""
+M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8
+"""Numbers of the options in glibc's malloc.h."""
 SPARE_FILES = 1_000
 """Open files for everything that is not a connection to a device."""
 
@@ -146,7 +146,9 @@ def calm_malloc() -> None:
     freed and then cuts them out of the heap, which grows by some 50 MB in minutes.
     """
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").mallopt(M_MMAP_THRESHOLD, 128 * 1024)
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(M_MMAP_THRESHOLD, 128 * 1024)
+        libc.mallopt(M_ARENA_MAX, 1)  # a heap a worker thread would be kept for ever
 
 
 def notify(state: str) -> None:

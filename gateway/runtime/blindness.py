@@ -45,6 +45,8 @@ def _go_blind(docket: Docket) -> None:
     docket.root.blinded()
     for live in docket.order:
         if live.health.phase in LOST:
+            if live.last_failed is not None and live.last_failed > started:
+                live.last_failed = live.failed_before
             live.unwatched = True
             live.lose_sight(started)
             docket.blindfolded[live.camera.id] = live

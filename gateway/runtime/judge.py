@@ -181,6 +181,8 @@ class Judge(Docket):
         check = Check(answer.verdict, answer.started, answer.ended, answer.cause)
         after = live.health = observe(before, check, self.rules.health)
         live.ended = answer.ended
+        if live.last_failed is not None and self.witness.newest > live.last_failed:
+            live.failed_before = live.last_failed
         live.last_failed = answer.started
         live.why = reason_of(answer)
         live.unwatched = False

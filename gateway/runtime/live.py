@@ -32,6 +32,8 @@ class Live:
         clean_of: the same by cause, for checks that found something else.
         ended: end of the last completed check.
         last_failed: start of the last check that got no answer.
+        failed_before: the one before it that somebody else's good answer bears out: what counts when
+            the last one turns out to have been made blind.
         mark / kind: every second before `mark` has been given away; those after it are of `kind`.
         bad_since: since when the open outage has been bad without a break.
         lost_since: since when the open outage could not be watched.
@@ -52,6 +54,7 @@ class Live:
     clean_of: dict[FaultCause, Instant] = field(default_factory=dict)
     ended: Instant | None = None
     last_failed: Instant | None = None
+    failed_before: Instant | None = None
     first_good: Instant | None = None
     outage: Outage[Instant] | None = None
     faults: dict[FaultCause, Fault[Instant]] = field(default_factory=dict)
