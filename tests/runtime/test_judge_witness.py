@@ -155,6 +155,16 @@ def test_an_open_outage_stays_open_in_blindness_and_counts_it_as_unobserved() ->
     assert row.bad_s + row.unobserved_s == pytest.approx(row.ended_at - row.failed_at, abs=0.1)
 
 
+def test_a_check_made_blind_does_not_bound_the_end_of_an_outage() -> None:
+    s = full()
+    s.down("e0", 30.0, 95.0)
+    s.cut(97.0, 160.0)  # e0 is asked once more before the blindness is declared
+    s.run(300.0)
+    (row,) = s.outages_of("e0")
+    assert row.ended_at is not None
+    assert s.since(row.last_failed_at) <= 95.0 <= s.since(row.ended_at)
+
+
 def test_an_unknown_second_exists_only_in_the_blindness() -> None:
     s = full()
     s.run(59.0)
