@@ -19,7 +19,7 @@ from rich.table import Table
 
 RESULT = Path("build/bench.json")
 SUMMARY, PAGE = "api/v1/summary?by=township", "api/v1/cameras?limit=100"
-PARTS = ("sweep", "slow", "growth", "store", "dead", "memory", "live")
+PARTS = ("sweep", "slow", "growth", "store", "pages", "dead", "memory", "live")
 
 
 def measure(part: str) -> Any:
@@ -61,6 +61,12 @@ def _store() -> object:
     return store.run()
 
 
+def _pages() -> object:
+    from bench import pages
+
+    return pages.run()
+
+
 def _dead() -> object:
     from bench import dead
 
@@ -84,6 +90,7 @@ RUN: dict[str, Callable[[], object]] = {
     "slow": _slow,
     "growth": _growth,
     "store": _store,
+    "pages": _pages,
     "dead": _dead,
     "memory": _memory,
     "live": _live,
@@ -111,7 +118,7 @@ GOALS: tuple[tuple[str, str, float, tuple[str, ...]], ...] = (
     ("lateness p99 of the healthy, 30 % SYN-dropped, s", "<=", 1, ("dead", "lateness_p99_s")),
     ("gateway peak RSS, MB", "<=", 200, ("live", "demo", "memory_mb", "gateway")),
     ("store: a sweep with 1 % changes committed, ms", "<=", 10, ("store", "commit_ms_p50")),
-    ("/metrics/devices, answered p99, ms", "<=", 50, ("live", "api", "metrics/devices", "p99_ms")),
+    ("/metrics/devices scrape, CPU ms", "<=", 5, ("pages", "/metrics/devices")),
     ("event-loop lag p99, ms", "<=", 50, ("live", "demo", "loop_lag_ms", "p99")),
     ("summary p99 while polling, ms", "<=", 50, ("live", "api", SUMMARY, "p99_ms")),
     ("page of cameras p99 while polling, ms", "<=", 50, ("live", "api", PAGE, "p99_ms")),

@@ -1,0 +1,66 @@
+"""Puts the figures of build/bench.json into the tables of both READMEs.
+
+`python -m bench.figures` after `make bench`; a figure that was not measured stays a dash.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+RESULT = Path("build/bench.json")
+READMES = (Path("README.md"), Path("README.zh-CN.md"))
+TABLE = re.compile(r"(<!-- figures -->\n)(.*?)(<!-- /figures -->)", re.DOTALL)
+
+
+def cells(found: dict[str, Any]) -> list[str]:
+    """One text a row of the table, in its order."""
+    sweep, slow, live = found.get("sweep", {}), found.get("slow", {}), found.get("live", {})
+    demo = live.get("demo", {})
+    truth, detection = demo.get("truth", {}), demo.get("detection_seconds", {})
+    uplinks = [f for f in demo.get("truth_incidents", []) if f["kind"] == "uplink"]
+    summary = live.get("api", {}).get("api/v1/summary?by=township", {})
+    return [
+        _text(sweep.get("cold_cpu_s"), 2),
+        _text(sweep.get("warm_cpu_s"), 2),
+        _text(slow.get("wall_s"), 1),
+        _text(demo.get("lateness_seconds", {}).get("p99"), 2),
+        f"{_text(detection.get('p50'), 0)} / {_text(detection.get('p99'), 0)}",
+        f"{_text(truth.get('missed'), 0)} / {_text(truth.get('invented'), 0)}",
+        "–" if not uplinks else f"{len(uplinks)} / {sum(len(u['problems']) for u in uplinks)}",
+        _text(demo.get("memory_mb", {}).get("gateway"), 0),
+        _text(found.get("store", {}).get("commit_ms_p50"), 1),
+        _text(found.get("pages", {}).get("/metrics/devices"), 1),
+        _text(summary.get("p99_ms"), 0),
+    ]
+
+
+def _text(value: Any, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def fill(text: str, values: list[str]) -> str:
+    """The README with the second column of its figures replaced."""
+
+    def put(match: re.Match[str]) -> str:
+        head, rule, *rows = match[2].rstrip("\n").split("\n")
+        if len(rows) != len(values):
+            raise ValueError(f"the table has {len(rows)} rows, {len(values)} figures are known")
+        filled = []
+        for row, value in zip(rows, values, strict=True):
+            parts = row.split(" | ")
+            filled.append(" | ".join([parts[0], value, *parts[2:]]))
+        return match[1] + "\n".join([head, rule, *filled]) + "\n" + match[3]
+
+    return TABLE.sub(put, text)
+
+
+def main() -> None:
+    """Fill both."""
+    values = cells(json.loads(RESULT.read_text(encoding="utf-8")))
+    for path in READMES:
+        path.write_text(fill(path.read_text(encoding="utf-8"), values), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
