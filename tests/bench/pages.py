@@ -9,6 +9,7 @@ import statistics
 import sys
 import time
 
+import aiohttp
 import uvloop
 from fakes.web_service import district, running
 
@@ -22,21 +23,29 @@ PATHS = (
 ROUNDS = 20
 
 
+async def read(http: aiohttp.ClientSession, url: str, headers: dict[str, str]) -> None:
+    """One page, as compressed as it comes: unpacking is no work of the service."""
+    async with http.get(url, headers=headers) as response:
+        response.raise_for_status()
+        await response.read()
+
+
 async def measure(cameras: int) -> dict[str, object]:
     """Median CPU milliseconds a request, by path."""
     found: dict[str, object] = {}
-    async with running(district(cameras, 31), device_metrics=True) as service:
+    async with (
+        running(district(cameras, 31), device_metrics=True) as service,
+        aiohttp.ClientSession(auto_decompress=False) as http,
+    ):
         for path in PATHS:
             for _ in range(3):
-                await service.call("GET", path)
+                await read(http, service.url + path, service.headers())
             await asyncio.sleep(1.0)
             spent = []
             for _ in range(ROUNDS):
                 begun = time.process_time()
-                status, _, _ = await service.call("GET", path)
+                await read(http, service.url + path, service.headers())
                 spent.append((time.process_time() - begun) * 1000)
-                if status != 200:
-                    raise RuntimeError(f"{path}: {status}")
             found[path] = round(statistics.median(spent), 2)
     return found
 
