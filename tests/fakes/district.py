@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 from adapters.virtual.fleet import build_district
 from adapters.virtual.model import VirtualDevice, VirtualDistrict
 from adapters.virtual.scenario import _simple
-from adapters.virtual.targets import Targets, find_targets
+from adapters.virtual.targets import find_targets
 from adapters.virtual.truth import when
 from gateway.domain.camera import ChannelId, NodeId
 
@@ -81,7 +81,6 @@ class District:
         self.known: VirtualDistrict = build_district(
             seed, cameras, **self.ready["ports"], killable_singles=killable
         )
-        self.targets: Targets = find_targets(self.known)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -119,7 +118,7 @@ class District:
 
     def mortal(self) -> list[VirtualDevice]:
         """Devices that may die alone, without oddities, on links that neither stall nor reset."""
-        return [v for v in self.targets.singles if self.is_plain(v)]
+        return [v for v in find_targets(self.known).singles if self.is_plain(v)]
 
     def is_plain(self, device: VirtualDevice) -> bool:
         """One channel over ONVIF, not slow, behind a good link."""

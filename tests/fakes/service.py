@@ -76,15 +76,26 @@ class Service:
             lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
         self.config.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
-    def sightline(self, *arguments: str, code: int = 0) -> str:
-        """Run another command to its end; returns its standard output."""
+    def sightline(self, *arguments: str, code: int | None = 0) -> str:
+        """Run another command; returns its standard output, or all of it when it is to fail.
+
+        Args:
+            arguments: of `sightline`.
+            code: how it must end; None = any way.
+        """
+        config = () if "--config" in arguments else ("--config", str(self.config))
         done = subprocess.run(
-            [*SIGHTLINE, *arguments, "--config", str(self.config)],
+            [*SIGHTLINE, *arguments, *config],
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         with self.outputs.open("a", encoding="utf-8") as file:
             file.write(done.stdout + done.stderr)
-        assert done.returncode == code, (arguments, done.returncode, done.stdout, done.stderr)
+        assert code in {None, done.returncode}, (
+            arguments,
+            done.returncode,
+            done.stdout,
+            done.stderr,
+        )
         return done.stdout if code == 0 else done.stdout + done.stderr
 
     # --- the process
@@ -232,10 +243,14 @@ class Service:
             connection.close()
 
     def get(self, path: str) -> Any:
-        """The JSON of a page that must be there."""
-        reply = self.ask(path)
+        """The JSON of a page that must be there, asked for again while the store is away."""
+        reply = until("an answer", 15, lambda: self._unless_away(path))
         assert reply.status == 200, (path, reply)
         return reply.json
+
+    def _unless_away(self, path: str) -> Reply | None:
+        reply = self.ask(path)
+        return None if reply.status == 503 else reply  # as its Retry-After asks for
 
     def post(self, path: str, **body: str) -> Any:
         """The JSON of an order that must be accepted."""

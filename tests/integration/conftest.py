@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from fakes.absent import absent
 from fakes.district import District
 from fakes.postgres import (
     Server,
@@ -28,7 +29,7 @@ def embedded() -> Iterator[Server]:
 def installed() -> Iterator[Server]:
     binaries = installed_postgres()
     if binaries is None:
-        pytest.skip("no other PostgreSQL is installed (Debian: apt install postgresql)")
+        absent("no other PostgreSQL is installed (Debian: apt install postgresql)")
     with installed_server(binaries) as server:
         server.prepare()
         yield server
@@ -81,3 +82,4 @@ def town(district: District) -> Iterator[Town]:
             yield made
         finally:
             made.service.close()
+        assert not made.leaks(), "a secret stands in what was written during the tests"
