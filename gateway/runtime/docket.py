@@ -17,7 +17,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from gateway.domain.camera import ChannelId, DeviceId
-from gateway.domain.health import SUSPICION, Rules, state_of
+from gateway.domain.health import SUSPICION, Phase, Rules, state_of
 from gateway.domain.ledger import (
     Changes,
     ChannelRecord,
@@ -112,13 +112,23 @@ class Docket:
     # --- suspicion
 
     def known_until(self, now: Instant) -> Instant:
-        """Up to when everything has been seen and told.
+        """Up to when everything that was seen stands in rows, for `watched_until`.
 
-        A check may be under way since its limit, and a suspicion has no row yet.
+        After a crash every channel whose row says that it answers is believed to have answered one
+        cadence before that. So it is held back by whoever answered least lately: who is under
+        suspicion, was asked late, or was not yet asked since the start. Who is known to be unknown
+        or lost does not count.
         """
-        seen = Instant(now - self.rules.root.check_s)
-        began = (live.health.first_started for live in self.suspects.values())
-        return min(seen, min((at for at in began if at is not None), default=seen))
+        rules = self.rules.health
+        believed = SUSPICION | {Phase.UP}
+        if now < self.started + rules.lapse_cadences * rules.cadence_s:
+            believed |= {Phase.NEW}
+        seen = (
+            live.seen
+            for live in self.order
+            if live.seen is not None and live.camera.in_use and live.health.phase in believed
+        )
+        return min(now, Instant(min(seen, default=now) + rules.cadence_s))
 
     def release(self, live: Live) -> None:
         """A channel is not under suspicion any more, whichever way."""

@@ -86,7 +86,7 @@ class Pipeline:
         )
         self.judge = judge
         self.projection = projection
-        self.recorder = Recorder(store, clock, self._known_until)
+        self.recorder = Recorder(store, clock, judge.known_until)
         self.canaries = Canaries(clock, settings.network.canaries, settings.poll.connect_s, judge)
         self.inventory = Inventory()
         self.import_id = ""
@@ -155,12 +155,6 @@ class Pipeline:
         self.progress = now
         if self.projection.first_round_at is None and not self.poller.unasked:
             self._first_round(now)
-
-    def _known_until(self, now: Instant) -> Instant | None:
-        """Up to when everything is known: not at all before everybody was asked once."""
-        if self.projection.first_round_at is None:
-            return None
-        return self.judge.known_until(now)
 
     def _publish(self, changes: Changes[Instant], now: Instant) -> None:
         stamped: Changes[datetime] = stamp(changes, self.clock.utc)

@@ -37,15 +37,14 @@ class Recorder:
         store: open.
         clock: the service's.
         known_until: up to when everything that was seen stands in rows, given the present. That is
-            what is written as `watched_until`: what began later may be lost by a crash. None = it
-            cannot be said yet, and what was written before the start holds.
+            what is written as `watched_until`: what began later may be lost by a crash.
     """
 
     def __init__(
         self,
         store: Store,
         clock: Clock,
-        known_until: Callable[[Instant], Instant | None] = lambda now: now,
+        known_until: Callable[[Instant], Instant] = lambda now: now,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -101,13 +100,11 @@ class Recorder:
         now = self.clock.now()
         watched = self.clock.utc(now)
         said = self._watched_at
-        known = self.known_until(now)
-        due = last or said is None or (watched - said).total_seconds() >= WATCHED_EVERY_S
-        watch = due and known is not None
+        watch = last or said is None or (watched - said).total_seconds() >= WATCHED_EVERY_S
         if not taken and not watch:
             return True
         rows: dict[str, Any] = {name: tuple(held.values()) for name, held in taken.items()}
-        until = self.clock.utc(known) if watch and known is not None else None
+        until = self.clock.utc(self.known_until(now)) if watch else None
         changes: Changes[datetime] = Changes(self._sequence, watched_until_at=until, **rows)
         try:
             await self.store.commit(changes)
