@@ -69,6 +69,7 @@ class Docket:
         rollups: rows of seconds to be written with the next changes.
         in_windows: targets of the maintenance windows that are open; None = look again.
         sequence: of the last changes that were told.
+        watched_before: up to when the process before this one watched.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Docket:
         self.rollups: list[RollUp] = []
         self.in_windows: frozenset[str] | None = None
         self.sequence = 0
+        self.watched_before: Instant | None = None
         self._singles: list[tuple[Instant, ChannelId, str]] = []
         self._outages: dict[str, Outage[Instant]] = {}
         self._faults: dict[str, Fault[Instant]] = {}
@@ -128,7 +130,11 @@ class Docket:
             for live in self.order
             if live.seen is not None and live.camera.in_use and live.health.phase in believed
         )
-        return min(now, Instant(min(seen, default=now) + rules.cadence_s))
+        until = min(now, Instant(min(seen, default=now) + rules.cadence_s))
+        if until < self.started and self.watched_before is not None:
+            # Not everybody was asked since: the hole from before the start is still the same one.
+            return min(until, self.watched_before)
+        return until
 
     def release(self, live: Live) -> None:
         """A channel is not under suspicion any more, whichever way."""

@@ -141,6 +141,7 @@ def restore(
     """
     judge.sequence = state.sequence
     watched = None if state.watched_until_at is None else instant(state.watched_until_at)
+    judge.watched_before = watched
     good_until = None if watched is None else Instant(watched - judge.rules.health.cadence_s)
     for record in state.channels:
         live = judge.lives.get(record.channel)

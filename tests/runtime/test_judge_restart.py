@@ -100,6 +100,31 @@ def test_an_outage_found_after_a_restart_begins_at_watched_until_minus_one_caden
     assert row.last_seen_at >= s.start + 100.0 - 30.0
 
 
+def test_what_was_watched_is_held_back_by_whoever_answered_least_lately() -> None:
+    s = scene().run(100.0)
+    oldest = min(live.seen for live in s.judge.order if live.seen is not None)
+    assert s.judge.known_until(s.clock.now()) == min(s.clock.now(), oldest + 30.0)
+    s.down("e0", 101.0)
+    s.run(138.0)  # its check at 130 has failed, and it is not yet decided
+    suspect = s.live("e0").seen
+    assert suspect is not None
+    known = s.judge.known_until(s.clock.now())
+    assert known <= suspect + 30.0 < s.clock.now()
+    s.run(200.0)
+    assert s.outages_of("e0")
+    assert s.judge.known_until(s.clock.now()) > known + 30.0, "its row is written: it may be told"
+
+
+def test_a_second_crash_before_everybody_was_asked_leaves_one_hole() -> None:
+    s = scene().run(100.0)
+    watched = s.clock.now()
+    again = s.restarted(20.0)
+    again.run(2.0)
+    assert again.judge.known_until(again.clock.now()) == watched
+    again.run(60.0)
+    assert again.judge.known_until(again.clock.now()) > watched + 40.0
+
+
 def test_open_faults_and_incidents_are_told_to_readers_that_start_empty() -> None:
     s = scene()
     s.faulty("e1", FaultCause.CLOCK, 5.0)
