@@ -98,10 +98,9 @@ def judge_rules(settings: Settings) -> JudgeRules:
     )
 
 
-def make_probes(context: ProbeContext, inventory: Inventory) -> Mapping[CheckBy, Probe]:
-    """One probe a way of asking; only those that the archive needs are loaded."""
-    needed = {device.check_by for device in inventory.watched} | {CheckBy.ONVIF}
-    return {way: get("sightline.probes", way.value)(context) for way in needed}
+def make_probes(context: ProbeContext) -> Mapping[CheckBy, Probe]:
+    """One probe a way of asking: the next archive may need another than this one."""
+    return {way: get("sightline.probes", way.value)(context) for way in CheckBy}
 
 
 async def credentials_of(store: Store, settings: Settings) -> OpenedCredentials:
@@ -203,7 +202,7 @@ class Service:
             self.settings,
             self.clock,
             self.store,
-            make_probes(context, inventory),
+            make_probes(context),
             judge,
             Projection(Inventory(), self.clock.utc(now), self.feed),
         )

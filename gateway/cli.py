@@ -14,7 +14,7 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 from gateway.commands.options import print_json
-from gateway.errors import Refused, SettingsError, SightlineError, UsageError
+from gateway.errors import Refused, SettingsError, SightlineError, Unavailable, UsageError
 from gateway.log import scrub
 from gateway.registry import get, names
 
@@ -86,9 +86,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _wrong_call(error.format_message(), arguments)
     except SightlineError as error:
         code = _tell(error, as_json="--json" in arguments)
+    except OSError as error:  # a port that is taken, a folder that cannot be written
+        code = _tell(Unavailable(_said(error)), as_json="--json" in arguments)
     except KeyboardInterrupt:
         code = DONE
     sys.exit(code if isinstance(code, int) else DONE)
+
+
+def _said(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"
 
 
 def _wrong_call(message: str, arguments: Sequence[str]) -> int:

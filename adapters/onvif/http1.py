@@ -103,7 +103,8 @@ class _Line(asyncio.Protocol):
             self.parser.feed_data(data)
         except httptools.HttpParserError:
             if self.complete or self.flaw is not None:
-                return  # bytes after the end: the reply stands, the line is not kept
+                self.stays = False  # bytes after the end: the reply stands, the line is not kept
+                return
             self.flaw = Flaw.BROKEN if self.headed_at else None
             self.trouble = None if self.headed_at else Trouble.GARBLED
             self.drop()
@@ -132,6 +133,8 @@ class _Line(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header line; the first of a name counts, challenges are all kept."""
+        if self.complete:
+            return
         if len(self.headers) >= HEADERS_LIMIT:
             raise ValueError("too many header lines")
         key = name.decode("latin-1").lower()
@@ -142,6 +145,9 @@ class _Line(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """The status line and all headers are there."""
+        if self.complete:
+            self.stays = False  # a second reply to one request: the first one stands
+            return
         self.status = self.parser.get_status_code()
         if self.status in _INTERIM:
             return
@@ -153,6 +159,8 @@ class _Line(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""
+        if self.complete:
+            return
         self.size += len(data)
         if self.size > BODY_LIMIT:
             self.flaw = Flaw.TOO_LARGE

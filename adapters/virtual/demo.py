@@ -8,6 +8,7 @@ and the district's truth log, nothing else.
 import asyncio
 import json
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -92,7 +93,7 @@ def demo(
         float, typer.Option(help=f"Routine interval, seconds, from {LEAST_CADENCE_S:.0f} on.")
     ] = CADENCE_S,
     port: Annotated[
-        int, typer.Option(help="Of the console and API; 0 = any free one.")
+        int, typer.Option(min=0, max=65_535, help="Of the console and API; 0 = any free one.")
     ] = DEMO_PORT,
     state_dir: Annotated[
         Path | None, typer.Option(help="Keep everything here; default: a folder that is removed.")
@@ -113,6 +114,8 @@ def demo(
     wish = Wish(seed, cameras, length_s, cadence, port, folder.resolve(), as_json)
     tell = Narrator(as_json=as_json)
     try:
+        # A demo that is told to end ends what it started.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         result = asyncio.run(Demo(wish, tell).run())
     except KeyboardInterrupt:
         result = None
@@ -293,7 +296,7 @@ class Demo:
         )
         while True:
             await self._order({"do": "start", "length_s": OPEN_END_S * self.scale})
-            await self._event("finished", 2 * OPEN_END_S)
+            await self._event("finished", 2 * OPEN_END_S * self.scale + 60.0)
 
     async def _measured(self, length_s: float) -> dict[str, Any]:
         await self._order({"do": "start", "length_s": length_s})

@@ -35,9 +35,13 @@ def settings_from(config: Path | None, *, quiet: bool = True) -> Settings:
     return settings
 
 
+def _plain(value: object) -> object:
+    return sorted(value) if isinstance(value, set | frozenset) else str(value)
+
+
 def print_json(value: object) -> None:
     """One JSON document on standard output, nothing else."""
-    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
+    typer.echo(json.dumps(value, ensure_ascii=False, default=_plain))
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:

@@ -118,7 +118,7 @@ async def probe_camera(
     inventory, context, sequence = await _context(store, settings)
     camera = find_camera(inventory, text)
     device = inventory.devices[camera.device]
-    asked = make_probes(context, inventory)[device.check_by]
+    asked = make_probes(context)[device.check_by]
     try:
         answers = await asked.explain(device, Instant(context.clock.now() + EXPLAIN_S))
     finally:

@@ -211,11 +211,11 @@ class Pipeline:
             except StoreUnavailable:
                 continue
             now = self.clock.now()
-            self.import_id = records[0].id
             self.inventory = inventory
             load(self.judge, inventory, now)
             self.projection.load(inventory, self.clock.utc(now))
             self.poller.load(inventory)
+            self.import_id = records[0].id
             log.info("archive taken", channels=len(inventory.cameras), import_id=self.import_id)
 
     async def watch_clock(self) -> None:
