@@ -63,7 +63,8 @@ async def test_equal_text_of_many_cameras_is_one_object(postgres: PostgresStore)
 def test_a_start_loads_no_library_that_it_does_not_need() -> None:
     result = measure(100)
     assert result["heavy_imports"] == []
-    assert [row["phase"] for row in result["phases"]][2:6] == [
+    # The archive is loaded twice when an import came since the service last watched.
+    assert list(dict.fromkeys(row["phase"] for row in result["phases"]))[2:6] == [
         "store open",
         "load_inventory",
         "load_live",
