@@ -225,7 +225,11 @@ class Service:
         async def explain(channel: ChannelId) -> Sequence[Answer]:
             target = pipeline.poller.targets[_device_of(pipeline, channel)]
             deadline = Instant(self.clock.now() + EXPLAIN_S)
-            return await target.probe.explain(target.device, deadline)
+            answers = await target.probe.explain(target.device, deadline)
+            for answer in answers:
+                if answer.memory is not None:  # a login that was refused counts after a crash too
+                    pipeline.judge.remember(target.device.id, answer.memory)
+            return answers
 
         return WebContext(
             settings=self.settings,
