@@ -185,7 +185,11 @@ class OnvifProbe:
         async def measure() -> float | None:
             remaining = limit - asyncio.get_running_loop().time() + MARGIN_S
             again = Instant(self._clock.now() + remaining)
-            return (await self._reach(device, again, traced=False))[1].offset_s
+            answer, reached = await self._reach(device, again, traced=False)
+            if answer.memory is not None:
+                # This answer goes to nobody: what is new, the refusal above all, is still to be told.
+                self._told.pop(device.id, None)
+            return reached.offset_s
 
         def learned(memory: DeviceMemory) -> None:
             self._memory[device.id] = memory
