@@ -90,6 +90,10 @@ class MemoryStore:
         """Return while it is open."""
         self._check_open()
 
+    async def claim(self) -> None:
+        """Nobody else can reach it."""
+        self._check_open()
+
     # --- the archive
     async def load_inventory(self, at: datetime | None = None, *, shapes: bool = True) -> Inventory:
         """The archive as of now, or as it was valid at a time."""

@@ -37,6 +37,7 @@ from gateway.web.context import WebContext
 log = structlog.get_logger("sightline.app")
 STORE_WAIT_S = 30.0
 EXPLAIN_S = 15.0
+CLAIM_S = 2.0
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8
 """Numbers of the options in glibc's malloc.h."""
 SPARE_FILES = 1_000
@@ -57,11 +58,21 @@ def make_store(settings: Settings) -> Store:
 
 
 @contextlib.asynccontextmanager
-async def open_store(settings: Settings, *, migrate: bool = True) -> AsyncIterator[Store]:
-    """An open store with the current schema; closed at the end."""
+async def open_store(
+    settings: Settings, *, migrate: bool = True, claim: bool = False
+) -> AsyncIterator[Store]:
+    """An open store with the current schema; closed at the end.
+
+    Args:
+        settings: where the store is.
+        migrate: bring the schema up to this release.
+        claim: be the one service on it.
+    """
     store = make_store(settings)
     await store.open()
     try:
+        if claim:  # first: a store that a service works on is not migrated under its feet
+            await store.claim()
         if migrate:
             applied = await store.migrate()
             if applied:
@@ -259,6 +270,7 @@ class Service:
         if self.credentials is not None:
             stages["credentials"] = self.credentials.watch
         stages["watchdog"] = lambda: _watchdog(pipeline)
+        stages["claim"] = lambda: _keep_claim(self.store)
         work = asyncio.create_task(supervise(stages))
         waiter = asyncio.create_task(stop.wait())
         try:
@@ -291,6 +303,13 @@ async def _watchdog(pipeline: Pipeline) -> None:
             notify("WATCHDOG=1")
 
 
+async def _keep_claim(store: Store) -> None:
+    while True:
+        await asyncio.sleep(CLAIM_S)
+        with contextlib.suppress(StoreUnavailable):
+            await store.claim()
+
+
 async def run_service(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; a second signal ends at once."""
     calm_malloc()
@@ -304,6 +323,6 @@ async def run_service(settings: Settings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    async with open_store(settings) as store:
+    async with open_store(settings, claim=True) as store:
         service = Service(settings, store)
         await service.run(stop)

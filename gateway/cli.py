@@ -86,11 +86,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _wrong_call(error.format_message(), arguments)
     except SightlineError as error:
         code = _tell(error, as_json="--json" in arguments)
+    except ExceptionGroup as group:  # what ended the service
+        code = _tell(_first(group), as_json="--json" in arguments)
     except OSError as error:  # a port that is taken, a folder that cannot be written
         code = _tell(Unavailable(_said(error)), as_json="--json" in arguments)
     except KeyboardInterrupt:
         code = DONE
     sys.exit(code if isinstance(code, int) else DONE)
+
+
+def _first(group: ExceptionGroup[Exception]) -> SightlineError:
+    """The first error of ours in a group.
+
+    Raises:
+        ExceptionGroup: there is none: it is a mistake of the program.
+    """
+    ours = group.subgroup(SightlineError)
+    if ours is None:
+        raise group
+    found: BaseException = ours
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found if isinstance(found, SightlineError) else SightlineError(str(found))
 
 
 def _said(error: OSError) -> str:

@@ -6,7 +6,8 @@
     │   ├── ArchiveError      an archive file cannot be read as a whole
     │   └── NotMigrated       the store answers, without the schema of this release
     ├── Unavailable           try again later; nothing was lost
-    │   └── StoreUnavailable  the system of record does not answer now
+    │   ├── StoreUnavailable  the system of record does not answer now
+    │   └── StoreTaken        another service works on the system of record
     └── Refused               the answer is "no": exit 1
         └── Conflict          it was changed meanwhile, or exists already
 
@@ -48,6 +49,10 @@ class Unavailable(SightlineError):
 
 class StoreUnavailable(Unavailable):
     """The system of record does not answer now."""
+
+
+class StoreTaken(Unavailable):
+    """Another service works on the system of record: two would write over each other's rows."""
 
 
 class Refused(SightlineError):

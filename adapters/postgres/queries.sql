@@ -29,6 +29,17 @@ INSERT INTO sightline.migrations (name, checksum) VALUES ($1, $2);
 -- name: ping
 SELECT 1;
 
+-- ================================================================ the one service
+
+-- name: claim
+-- Held by the session until it ends; `pid` and `since` name the session.
+SELECT pg_try_advisory_lock(hashtext('sightline.service')) AS taken, pid, backend_start AS since
+FROM pg_stat_activity WHERE pid = pg_backend_pid();
+
+-- name: claim_end_former
+-- The session that held the claim for this process before, if the server still keeps it.
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2;
+
 -- ================================================================ the archive
 
 -- name: import_lock

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from adapters.postgres import dump, inventory, ledger, migrations, people
+from adapters.postgres.claim import Claim
 from adapters.postgres.database import Database
 from adapters.postgres.embedded import EmbeddedPostgres
 from adapters.postgres.queries import SQL
 from gateway.domain.archive import ImportRecord
 from gateway.domain.camera import ChannelId
 from gateway.domain.ledger import Changes, DaySeconds, Incident, RollUp
-from gateway.errors import StoreUnavailable, UsageError
+from gateway.errors import StoreTaken, StoreUnavailable, UsageError
 from gateway.inventory import Inventory
 from gateway.ports import (
     AuditEntry,
@@ -43,6 +44,7 @@ class PostgresStore:
     def __init__(self, dsn: str, *, command_timeout_s: float = 5.0) -> None:
         self._dsn = dsn
         self._database = Database(command_timeout_s)
+        self._claim = Claim(command_timeout_s)
         self.embedded: EmbeddedPostgres | None = None
         if dsn.startswith(EMBEDDED):
             folder = dsn.removeprefix(EMBEDDED)
@@ -65,6 +67,7 @@ class PostgresStore:
 
     async def close(self) -> None:
         """Let go; the embedded server stops last."""
+        await self._claim.release()
         await self._database.close()
         if self.embedded is not None:
             await self.embedded.stop()
@@ -79,6 +82,14 @@ class PostgresStore:
         if self.embedded is not None and self.embedded.trouble:
             raise StoreUnavailable(f"store: {self.embedded.trouble}")
         await self._database.value(SQL["ping"])
+
+    async def claim(self) -> None:
+        """Become the one service on this store, or see that it still is this one.
+
+        Raises:
+            StoreTaken: another process is.
+        """
+        await self._claim.take(self._where)
 
     async def load_inventory(self, at: datetime | None = None, *, shapes: bool = True) -> Inventory:
         """The archive as of now, or as it was valid at a time."""
@@ -105,7 +116,15 @@ class PostgresStore:
         return await ledger.load_live(self._database)
 
     async def commit(self, changes: Changes[datetime]) -> None:
-        """Write one batch in one transaction; written twice it changes nothing."""
+        """Write one batch in one transaction; written twice it changes nothing.
+
+        A service that has lost its claim to another one writes nothing any more.
+        """
+        if self._claim.is_wanted:
+            try:
+                await self._claim.check(self._where)
+            except StoreTaken as error:  # whoever writes waits; the next `claim` ends the service
+                raise StoreUnavailable(f"store: {error}") from error
         await ledger.commit(self._database, changes)
 
     async def ledger(self, kind: LedgerKind, query: LedgerQuery) -> Page[Any]:
@@ -165,6 +184,10 @@ class PostgresStore:
     async def restore(self, file: Path) -> Mapping[str, int]:
         """Fill an empty schema from a backup; the number of rows by table."""
         return await dump.read(self._database, file)
+
+    @property
+    def _where(self) -> str:
+        return self._dsn if self.embedded is None else self.embedded.dsn
 
     async def _connect(self) -> None:
         if self._database.is_open:

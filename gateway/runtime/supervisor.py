@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
-from gateway.errors import SightlineError
+from gateway.errors import SightlineError, StoreTaken
 from gateway.metrics import RESTARTS
 
 log = structlog.get_logger("sightline.supervisor")
@@ -32,6 +32,8 @@ async def _keep(name: str, stage: Stage, pause_s: float) -> None:
     while True:
         try:
             await stage()
+        except StoreTaken:  # no restart helps, and going on would harm
+            raise
         except Exception as error:
             RESTARTS.labels(name).inc()
             restarts.append(time.monotonic())
@@ -51,7 +53,8 @@ async def supervise(stages: Mapping[str, Stage], pause_s: float = 0.1) -> None:
         pause_s: what the pause before a restart grows from, doubling each time up to 5 s.
 
     Raises:
-        ExceptionGroup: of `StageFailed`, when one failed more than 5 times in a minute.
+        ExceptionGroup: of `StageFailed`, when one failed more than 5 times in a minute, or of
+            `StoreTaken`.
     """
     async with asyncio.TaskGroup() as group:
         for name, stage in stages.items():

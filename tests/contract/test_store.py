@@ -46,6 +46,15 @@ async def ids(store: Store, kind: LedgerKind, **query: Any) -> list[str]:
     return [row.id for row in await all_rows(store, kind, **query)]
 
 
+async def test_a_store_is_claimed_again_and_again_and_takes_batches(store: Store) -> None:
+    await store.claim()
+    await store.commit(Changes(1))
+    await store.claim()
+    await store.close()
+    with pytest.raises(StoreUnavailable):
+        await store.commit(Changes(2))
+
+
 # ---------------------------------------------------------------- the archive
 
 

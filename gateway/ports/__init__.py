@@ -25,6 +25,8 @@ from gateway.domain.ledger import (
 )
 from gateway.domain.observation import Answer, DeviceMemory, Instant, Step
 from gateway.inventory import Inventory
+from gateway.ports.coverage import CoverageStore
+from gateway.ports.events import EventStore
 
 Row = TypeVar("Row")
 
@@ -250,8 +252,18 @@ class Store(Protocol):
     """The system of record. Group `sightline.stores`.
 
     Built as `Factory(dsn: str)`. Every method raises `StoreUnavailable` when the store does not
-    answer in time.
+    answer in time. `coverage` and `events` are parts of the same store.
     """
+
+    @property
+    def coverage(self) -> CoverageStore:
+        """Places, blind spots and plans."""
+        ...
+
+    @property
+    def events(self) -> EventStore:
+        """Events, the outbox and the loop back."""
+        ...
 
     async def open(self) -> None:
         """Connect; the schema must be current (`migrate`)."""
@@ -267,6 +279,18 @@ class Store(Protocol):
 
     async def ping(self) -> None:
         """Return when the store answers."""
+        ...
+
+    async def claim(self) -> None:
+        """Become the one service on this store, until `close`; called again: still be it.
+
+        A service calls it from time to time. Commands that only read or add lines do not: they run
+        beside the service. A store that only this process can reach has nothing to claim.
+
+        Raises:
+            StoreTaken: another process is the service; batches of this one are refused from then on.
+            StoreUnavailable: the store does not answer; ask again.
+        """
         ...
 
     # --- the archive
