@@ -1,0 +1,205 @@
+"""What events, linking and alerting ask of the outside. `Store.events` implements `EventStore`."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from gateway.domain.alerting.rows import (
+    Alert,
+    EventIncident,
+    Mute,
+    Posture,
+    Receipt,
+    WorkOrder,
+)
+from gateway.domain.camera import ChannelId, Device, DeviceId
+from gateway.domain.event import Event, EventKind, Sensor
+from gateway.domain.observation import Observation
+
+
+@dataclass(frozen=True, slots=True)
+class EventChanges:
+    """One batch of the event desk: one transaction, harmless when written twice."""
+
+    events: tuple[Event, ...] = ()
+    incidents: tuple[EventIncident, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+    receipts: tuple[Receipt, ...] = ()
+    work_orders: tuple[WorkOrder, ...] = ()
+
+    def __bool__(self) -> bool:
+        """True when there is anything to write."""
+        return bool(
+            self.events or self.incidents or self.alerts or self.receipts or self.work_orders
+        )
+
+    def __add__(self, other: "EventChanges") -> "EventChanges":
+        """Both, in order."""
+        return EventChanges(
+            self.events + other.events,
+            self.incidents + other.incidents,
+            self.alerts + other.alerts,
+            self.receipts + other.receipts,
+            self.work_orders + other.work_orders,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EventLive:
+    """What the store knows about the present of events, for a restart."""
+
+    incidents: tuple[EventIncident, ...] = ()
+    """Those still open."""
+    recent: tuple[str, ...] = ()
+    """Ids of events of the last hour: repeats are dropped by them."""
+    revisions: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """The newest revision by (recipient, key) of incidents that are not closed."""
+    postures: tuple[Posture, ...] = ()
+    mutes: tuple[Mute, ...] = ()
+    work_orders: tuple[WorkOrder, ...] = ()
+    """Those not closed."""
+    subscriptions: tuple[tuple[DeviceId, str], ...] = ()
+    """Pull points of before the restart: device and subscription reference (JSON text)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventQuery:
+    """A page of events or event incidents, newest first; as `LedgerQuery`."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    open_only: bool = False
+    channel: ChannelId | None = None
+    sensor: str | None = None
+    kind: EventKind | None = None
+    grid: str | None = None
+    limit: int = 100
+    after: tuple[datetime, str] | None = None
+
+
+class EventStore(Protocol):
+    """Events, the outbox, the loop back. Raises `StoreUnavailable` like `Store`."""
+
+    async def load_sensors(self) -> Sequence[Sensor]:
+        """The sensor registry."""
+        ...
+
+    async def save_sensors(self, sensors: Sequence[Sensor]) -> None:
+        """Make the registry so, in one transaction."""
+        ...
+
+    async def load(self, now: datetime) -> EventLive:
+        """What a restart needs."""
+        ...
+
+    async def commit(self, changes: EventChanges) -> None:
+        """Write one batch in one transaction; twice changes nothing. New alerts get their cursor."""
+        ...
+
+    async def events(
+        self, query: EventQuery
+    ) -> tuple[Sequence[Event], tuple[datetime, str] | None]:
+        """A page of events and the key to go on after."""
+        ...
+
+    async def incidents(
+        self, query: EventQuery
+    ) -> tuple[Sequence[EventIncident], tuple[datetime, str] | None]:
+        """A page of event incidents and the key to go on after."""
+        ...
+
+    async def incident(self, incident_id: str) -> EventIncident | None:
+        """One event incident."""
+        ...
+
+    # --- the outbox
+    async def due_alerts(self, recipient: str, now: datetime, limit: int) -> Sequence[Alert]:
+        """Pending alerts that are due: of each key the oldest unsettled ones in order of revision."""
+        ...
+
+    async def settle_alerts(self, alerts: Sequence[Alert]) -> None:
+        """Write state, attempts, next_at, reason of alerts (never body, key or revision)."""
+        ...
+
+    async def alerts(
+        self, *, after_cursor: int = 0, limit: int = 100, key: str = "", state: str = ""
+    ) -> Sequence[Alert]:
+        """Alerts in order of cursor: the pull feed of centers that cannot receive."""
+        ...
+
+    async def receipts(self, key: str) -> Sequence[Receipt]:
+        """The loop back of one incident, oldest first."""
+        ...
+
+    async def work_orders(
+        self, *, open_only: bool = False, limit: int = 100
+    ) -> Sequence[WorkOrder]:
+        """Work orders, newest first."""
+        ...
+
+    async def save_posture(self, posture: Posture) -> None:
+        """Add or replace a posture."""
+        ...
+
+    async def save_mute(self, mute: Mute) -> None:
+        """Add or replace a mute."""
+        ...
+
+    async def save_subscription(self, device: DeviceId, reference: str) -> None:
+        """Remember a pull point ("" = forget it)."""
+        ...
+
+
+Deliver = Callable[[Sequence[Event]], Awaitable[None]]
+"""Takes events; returns when they are stored, so the caller may acknowledge them. May wait
+(backpressure). Raises `StoreUnavailable` when they could not be stored in time."""
+Observe = Callable[[Observation], None]
+"""Takes what an event channel shows of a device's life; never waits."""
+
+
+class EventSourcePort(Protocol):
+    """Something that brings events. Group `sightline.event_sources`.
+
+    Built as `Factory(context)`, where the context is the source's own (see the adapters).
+    """
+
+    async def run(self) -> None:
+        """Bring events until cancelled."""
+        ...
+
+    async def close(self) -> None:
+        """Unsubscribe where that is asked for, and let go."""
+        ...
+
+
+class AlertSink(Protocol):
+    """Delivers alerts to one recipient. Group `sightline.alert_sinks`."""
+
+    async def send(self, alert: Alert) -> "Delivery":
+        """One attempt, within the sink's own deadline; never raises for what the center does."""
+        ...
+
+    async def close(self) -> None:
+        """Let go."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How one attempt ended.
+
+    Attributes:
+        delivered: the center said 2xx in time and its acknowledgement, if any, fits.
+        retry: whether trying again makes sense (False = dead letter).
+        after_s: what `Retry-After` asked for, if it did.
+        reason: for people, without secrets.
+    """
+
+    delivered: bool
+    retry: bool = True
+    after_s: float | None = None
+    reason: str = ""
+
+
+DevicesToPull = Mapping[DeviceId, Device]
