@@ -16,7 +16,7 @@ import uvloop
 from adapters.virtual.control import Controller, flapping_rule, lines_of
 from adapters.virtual.files import write_archive
 from adapters.virtual.fleet import build_district, mix
-from adapters.virtual.listeners import free_port
+from adapters.virtual.listeners import HeldPort
 from adapters.virtual.model import VirtualDistrict
 from adapters.virtual.server import DistrictServer
 from adapters.virtual.traits import KILLABLE_SINGLES
@@ -24,6 +24,7 @@ from gateway.errors import SightlineError, UsageError
 
 _SPARE_FILES: Final = 1_000
 """Files beyond a connection a device and a listener a killable one: fillers, pipes, the log."""
+_HELD: Final[list[HeldPort]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +42,16 @@ class _Wish:
 
 
 def choose_ports(port: int) -> dict[str, int]:
-    """The four ports of a district: from `port` on, or free ones for 0."""
+    """The four ports of a district: from `port` on, or free ones for 0.
+
+    Free ones stay this process's until it ends: between choosing and listening nobody takes them.
+    """
     names = ("port", "tls_port", "killable_port", "canary_port")
     if port:
         return {name: port + number for number, name in enumerate(names)}
-    chosen: dict[str, int] = {}
-    for name in names:
-        chosen[name] = free_port(frozenset(chosen.values()))
-    return chosen
+    held = {name: HeldPort() for name in names}
+    _HELD.extend(held.values())
+    return {name: hold.number for name, hold in held.items()}
 
 
 def raise_file_limit(district: VirtualDistrict) -> None:

@@ -25,7 +25,7 @@ from rich.console import Console
 from adapters.virtual.compare import Comparison, Rules, WatchedSpan, compare
 from adapters.virtual.demo_settings import CADENCE_S, LEAST_CADENCE_S, check_cadence, settings_text
 from adapters.virtual.ledger_api import load_rows
-from adapters.virtual.listeners import free_port, is_free
+from adapters.virtual.listeners import HeldPort, is_free
 from adapters.virtual.store_memory import postgres_mb
 from adapters.virtual.truth import read_truth
 from gateway.domain.camera import ChannelId
@@ -140,6 +140,7 @@ class Demo:
         self.truth = wish.state_dir / "truth.jsonl"
         self.config = wish.state_dir / "sightline.toml"
         self.port = wish.port
+        self.held: HeldPort | None = None
         self.token = ""
         self.district: asyncio.subprocess.Process | None = None
         self.gateway: asyncio.subprocess.Process | None = None
@@ -217,7 +218,8 @@ class Demo:
 
     def _write_config(self, ready: dict[str, Any]) -> None:
         if not self.port or not is_free(self.port):
-            self.port = free_port()
+            self.held = HeldPort()
+            self.port = self.held.number
         text = settings_text(self.wish.state_dir, self.port, self.wish.cadence_s, ready)
         self.config.write_text(text, encoding="utf-8")
 

@@ -7,8 +7,10 @@ takes, so the kernel drops every further SYN, as behind a cut line.
 
 import asyncio
 import datetime
+import errno
 import ipaddress
 import os
+import random
 import socket
 import ssl
 import struct
@@ -26,6 +28,8 @@ BACKLOG: Final = 4096
 _ACCEPTS_A_TURN: Final = 64
 _RETRY_S: Final = 0.2
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
+_HELD_RANGE: Final = (20_000, 32_000)
+_HOLD_ATTEMPTS: Final = 200
 
 OnAccept = Callable[[socket.socket], None]
 
@@ -189,20 +193,45 @@ def is_free(port: int) -> bool:
     return True
 
 
-def free_port(taken: frozenset[int] = frozenset()) -> int:
-    """A port that nobody uses on any loopback address, below the range of outgoing connections."""
-    import random
+class HeldPort:
+    """A port number that is nobody else's while this object lives, in this process or any other.
 
-    chooser = random.SystemRandom()
-    for _ in range(200):
-        port = chooser.randrange(20_000, 32_000)
-        if port in taken:
-            continue
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
-            try:
-                sock.bind(("0.0.0.0", port))  # noqa: S104 - a look only, closed at once
-            except OSError:
-                continue
-            return port
-    msg = "no free port between 20000 and 32000"
-    raise OSError(msg)
+    It is bound on every address and never listens. So the kernel gives the number to no outgoing
+    connection and no other hold finds it free, while the listeners it is meant for can take it and
+    leave it as often as they like, from a child process too: they set SO_REUSEADDR.
+
+    Attributes:
+        number: below the usual range of outgoing connections.
+
+    Raises:
+        OSError: no number is free.
+    """
+
+    __slots__ = ("_fd", "number")
+
+    def __init__(self) -> None:
+        self._fd = -1
+        chooser = random.SystemRandom()
+        for _ in range(_HOLD_ATTEMPTS):
+            number = chooser.randrange(*_HELD_RANGE)
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+                try:
+                    # Without SO_REUSEADDR: nobody else may have it, on any address, in any state.
+                    sock.bind(("0.0.0.0", number))  # noqa: S104 - it never listens
+                except OSError:
+                    continue
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                self._fd = sock.detach()
+            self.number = number
+            return
+        low, high = _HELD_RANGE
+        raise OSError(errno.EADDRINUSE, f"no free port between {low} and {high}")
+
+    def release(self) -> None:
+        """Let others have the number."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        self.release()

@@ -226,7 +226,7 @@ def test_silence_greys_the_page_and_what_was_missed_comes_after_it(
     expect(page.locator(".panes.old")).to_be_visible()
     missed = on_the_wall(gateway)[1]
     gateway.run(gateway.set_state([missed], State.MAINTENANCE))
-    gateway.run(gateway.listen(gateway.port))
+    gateway.run(gateway.listen())
     page.clock.run_for(6_000)
     expect(banner).to_have_count(0)
     expect(page.locator(".old")).to_have_count(0)

@@ -20,6 +20,7 @@ from fakes.console_answers import FAILED_CHAINS, FAULTS, degraded, failed, good
 
 from adapters.memory import MemoryStore
 from adapters.virtual.fleet import build_district
+from adapters.virtual.listeners import HeldPort
 from gateway.domain.camera import Camera, ChannelId, NodeId, NodeKind
 from gateway.domain.ledger import (
     Changes,
@@ -102,7 +103,8 @@ class ConsoleGateway:
         self.rng = Random(seed)  # noqa: S311 - a scene, not a secret
         self.store = MemoryStore()
         self.answers: dict[ChannelId, Answer] = {}
-        self.url = ""
+        self.held = HeldPort()  # also while it is stopped
+        self.url = f"http://127.0.0.1:{self.held.number}/"
         self._as_of_s = as_of_s
         self._sequence = 0
         self._loop = asyncio.new_event_loop()
@@ -152,13 +154,12 @@ class ConsoleGateway:
             readiness=tuple,
             progress_age_s=lambda: 0.0,
         )
-        await self.listen(0)
+        await self.listen()
 
-    async def listen(self, port: int) -> None:
+    async def listen(self) -> None:
         """Serve, again after `stop`."""
         app = build(self._context, limits=StreamLimits(as_of_s=self._as_of_s, pause_s=0.05))
-        self._runner, self.port = await serve(app, "127.0.0.1", port)
-        self.url = f"http://127.0.0.1:{self.port}/"
+        self._runner, _ = await serve(app, "127.0.0.1", self.held.number)
 
     async def stop(self) -> None:
         """Stop serving; the ledger stays."""

@@ -21,7 +21,7 @@ from fakes.district import SIGHTLINE, until
 
 from adapters.postgres import orphans
 from adapters.virtual.ledger_api import load_rows
-from adapters.virtual.listeners import free_port
+from adapters.virtual.listeners import HeldPort
 from adapters.virtual.rows import LedgerRows
 
 _CLEAN = 1
@@ -56,7 +56,8 @@ class Service:
         self.config = folder / "sightline.toml"
         self.log = folder / "gateway.log"
         self.outputs = folder / "outputs.log"
-        self.port = free_port()
+        self.held = HeldPort()  # also while nobody serves
+        self.port = self.held.number
         self.sections = {name: dict(values) for name, values in sections.items()}
         self.sections.setdefault("store", {})["state_dir"] = str(self.state)
         self.sections.setdefault("web", {})["port"] = self.port

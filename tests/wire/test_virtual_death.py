@@ -205,6 +205,7 @@ async def test_a_taken_address_leaves_nothing_open() -> None:
     first, second = fleet.add(killable=True), fleet.add(killable=True)
     host, _, port = second.partition(":")
     with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the fleet holds the number
         other.bind((host, int(port)))
         other.listen()
         server = DistrictServer(fleet.district())

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Self
 
-from adapters.virtual.listeners import free_port
+from adapters.virtual.listeners import HeldPort
 from adapters.virtual.login import LoginRules
 from adapters.virtual.model import (
     LinkQuality,
@@ -37,17 +37,18 @@ def next_host() -> str:
 
 @dataclass
 class Fleet:
-    """Collects devices, then becomes a district."""
+    """Collects devices, then becomes a district, on ports that are its own while it lives."""
 
-    port: int = field(default_factory=free_port)
-    tls_port: int = field(default_factory=free_port)
-    killable_port: int = field(default_factory=free_port)
-    canary_port: int = field(default_factory=free_port)
+    held: tuple[HeldPort, ...] = field(default_factory=lambda: tuple(HeldPort() for _ in range(4)))
     devices: list[VirtualDevice] = field(default_factory=list)
     links: dict[str, LinkQuality] = field(default_factory=lambda: {"t1": LinkQuality(0.0)})
     nodes: list[Node] = field(
         default_factory=lambda: [Node(NodeId("core"), NodeKind.CORE, "core", None)]
     )
+
+    def __post_init__(self) -> None:
+        numbers = [hold.number for hold in self.held]
+        self.port, self.tls_port, self.killable_port, self.canary_port = numbers
 
     def add(
         self,
