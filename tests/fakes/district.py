@@ -122,8 +122,12 @@ class District:
 
     def is_plain(self, device: VirtualDevice) -> bool:
         """One channel over ONVIF, not slow, behind a good link."""
+        return _simple(device) and not self.is_shaky(device)
+
+    def is_shaky(self, device: VirtualDevice) -> bool:
+        """Behind a link that stalls and resets by chance."""
         link = self.known.links[device.township]
-        return _simple(device) and not (link.stall_rate or link.reset_rate)
+        return bool(link.stall_rate or link.reset_rate)
 
     # --- hurting them
 

@@ -6,6 +6,7 @@ killed and cut off, so bounds may be wide, but they must still be true, and noth
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -28,10 +29,13 @@ class Watched:
     Attributes:
         spans: while the gateway ran and saw; one stretch for each run.
         due_s: a cut of at least this length inside one span must be found.
+        shaky: channels behind links that stall and reset by chance: one of their checks may fail
+            while they are well, so nothing is said about when exactly they came back.
     """
 
     spans: Sequence[Span]
     due_s: float
+    shaky: AbstractSet[ChannelId] = frozenset()
 
     def owes(self, cut: Cut) -> bool:
         """Whether a cut must have a row."""
@@ -54,13 +58,14 @@ def lies(rows: LedgerRows, cuts: Iterable[Cut], since: datetime, watched: Watche
     found: list[str] = []
     for channel in sorted({*by_channel, *by_cut}):
         told = sorted(by_channel[channel], key=lambda row: row.failed_at)
-        found += [f"{channel}: {lie}" for row in told for lie in _impossible(row)]
+        whole = channel not in watched.shaky
+        found += [f"{channel}: {lie}" for row in told for lie in _impossible(row, whole=whole)]
         found += [f"{channel}: {lie}" for lie in _overlaps(told)]
         found += [f"{channel}: {lie}" for lie in _matches(told, by_cut[channel], watched)]
     return found
 
 
-def _impossible(row: Outage[datetime]) -> Iterable[str]:
+def _impossible(row: Outage[datetime], *, whole: bool) -> Iterable[str]:
     """What no row may say, whatever happened."""
     if row.last_seen_at is not None and row.last_seen_at > row.failed_at:
         yield f"{row.id} failed before it was last seen"
@@ -72,7 +77,7 @@ def _impossible(row: Outage[datetime]) -> Iterable[str]:
         length = (row.ended_at - row.failed_at).total_seconds()
         if length < 0:
             yield f"{row.id} ended before it failed"
-        if abs(row.bad_s + row.unobserved_s - length) > 0.5:
+        if whole and abs(row.bad_s + row.unobserved_s - length) > 0.5:
             yield f"{row.id}: {row.bad_s} bad + {row.unobserved_s} unobserved of {length} s"
         if row.last_failed_at > row.ended_at:
             yield f"{row.id} failed after its end"
@@ -96,7 +101,7 @@ def _matches(
         if not rows and watched.owes(cut):
             yield f"missed: {cut}; there is {told}"
         for row in rows:
-            yield from _end_lies(row, cut)
+            yield from _end_lies(row, cut, exactly=row.channel not in watched.shaky)
     for row in left:
         yield f"invented: {row}; there was {cuts}"
 
@@ -106,11 +111,11 @@ def _began_in(row: Outage[datetime], cut: Cut) -> bool:
     return after - SLACK <= cut.began <= row.failed_at + SLACK
 
 
-def _end_lies(row: Outage[datetime], cut: Cut) -> Iterable[str]:
+def _end_lies(row: Outage[datetime], cut: Cut, *, exactly: bool) -> Iterable[str]:
     if cut.ended is None:
         if row.ended_at is not None:
             yield f"closed while it was still so: {row}"
     elif row.ended_at is None:
         yield f"still open: {row} for {cut}"
-    elif not row.last_failed_at - SLACK <= cut.ended <= row.ended_at + SLACK:
+    elif cut.ended > row.ended_at + SLACK or (exactly and cut.ended < row.last_failed_at - SLACK):
         yield f"ended at {cut.ended}, outside ({row.last_failed_at}, {row.ended_at}]"

@@ -3,17 +3,16 @@
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from fakes.district import until
 from fakes.honesty import Watched, lies
 from fakes.service import share_within
-from fakes.town import Town
+from fakes.town import MARKS, Town
 
 from adapters.virtual.model import VirtualDevice
 from gateway.domain.camera import ChannelId, NodeId
 from gateway.domain.ledger import GapReason, Incident
 
-pytestmark = pytest.mark.torture
+pytestmark = MARKS
 
 LATENESS = "sightline_check_lateness_seconds"
 
@@ -144,5 +143,6 @@ def unwell(town: Town) -> set[str]:
 
 
 def told_lies(town: Town, since: datetime) -> list[str]:
-    watched = Watched([(since, datetime.now(UTC))], town.scale.confirm_s)
+    shaky = {camera.id for v in town.watched if town.district.is_shaky(v) for camera in v.channels}
+    watched = Watched([(since, datetime.now(UTC))], town.scale.confirm_s, shaky)
     return lies(town.service.rows(), town.district.cuts.values(), since, watched)

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from fakes.district import until
-from fakes.town import Town, write_cameras
+from fakes.town import MARKS, TORTURE, Town, write_cameras
 
 from gateway.domain.camera import ChannelId
 from gateway.domain.ledger import Ending
 
-pytestmark = pytest.mark.torture
+pytestmark = MARKS
 
 TAKEN_S = 10.0
 """A new archive takes effect within so many seconds."""
@@ -126,7 +126,7 @@ def states_are(found: dict[str, str], wanted: dict[str, str]) -> bool:
     return wanted.items() <= found.items()
 
 
-@pytest.mark.parametrize("limit", [400])
+@pytest.mark.parametrize("limit", [2000 if TORTURE else 400])
 def test_too_few_open_files_are_told_and_every_camera_is_still_polled(
     town: Town, limit: int
 ) -> None:

@@ -5,16 +5,15 @@ import signal
 import time
 from datetime import UTC, datetime
 
-import pytest
 from fakes.district import Cut, until
 from fakes.honesty import Watched, lies
 from fakes.service import Service
-from fakes.town import TORTURE, Town
+from fakes.town import MARKS, TORTURE, Town
 
-pytestmark = pytest.mark.torture
+pytestmark = MARKS
 
 FROZEN_S = 60.0 if TORTURE else 8.0
-MORE_MB = 20.0
+MORE_MB = 60.0 if TORTURE else 20.0
 """What the memory may grow by while rows wait to be written."""
 
 
