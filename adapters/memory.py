@@ -73,6 +73,10 @@ class MemoryStore:
         self._audit_seen: set[AuditEntry] = set()
         self._audit_id = 0
 
+    async def exists(self) -> bool:
+        """Always: there is nothing that could be made."""
+        return True
+
     async def open(self) -> None:
         """Ready at once; what an earlier `open` wrote is still there."""
         self._is_open = True

@@ -18,7 +18,7 @@ from gateway.domain.health import Rules
 from gateway.domain.observation import Answer, Instant
 from gateway.domain.root_cause import RootRules
 from gateway.domain.seconds import day_of
-from gateway.errors import Refused, StoreUnavailable
+from gateway.errors import Refused, StoreUnavailable, UsageError
 from gateway.feed import Feed
 from gateway.inventory import Inventory
 from gateway.ports import Probe, ProbeContext, Store
@@ -59,7 +59,7 @@ def make_store(settings: Settings) -> Store:
 
 @contextlib.asynccontextmanager
 async def open_store(
-    settings: Settings, *, migrate: bool = True, claim: bool = False
+    settings: Settings, *, migrate: bool = True, claim: bool = False, create: bool = True
 ) -> AsyncIterator[Store]:
     """An open store with the current schema; closed at the end.
 
@@ -67,8 +67,15 @@ async def open_store(
         settings: where the store is.
         migrate: bring the schema up to this release.
         claim: be the one service on it.
+        create: make an embedded one where there is none.
     """
     store = make_store(settings)
+    if not create and not await store.exists():
+        where = settings.store.state_dir
+        raise UsageError(
+            f"there is no store in {where} yet: `sightline import FILE` makes one; is this the "
+            "right --config, and the right user?"
+        )
     await store.open()
     try:
         if claim:  # first: a store that a service works on is not migrated under its feet

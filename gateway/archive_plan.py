@@ -125,9 +125,7 @@ def plan_import(old: Inventory, tables: Sequence[RawTable], options: ImportOptio
     by_kind: dict[Kind, list[Table]] = defaultdict(list)
     order: list[Table] = []
     for raw in tables:
-        kind = options.kinds.get(raw.file) or detect_kind(raw.columns)
-        if kind is None:
-            raise ArchiveError(_unknown_kind(raw))
+        kind = options.kinds.get(raw.file) or kind_of(raw)
         table = read_table(raw.file, kind, raw.columns, raw.rows)
         by_kind[kind].append(table)
         order.append(table)
@@ -155,6 +153,18 @@ def plan_import(old: Inventory, tables: Sequence[RawTable], options: ImportOptio
         refusals=tuple(_refusals(old, new, order, options)),
         unmapped=sum(c.in_use and c.longitude is None for c in new.cameras.values()),
     )
+
+
+def kind_of(raw: RawTable) -> Kind:
+    """What a file lists, by its columns.
+
+    Raises:
+        ArchiveError: they do not tell.
+    """
+    kind = detect_kind(raw.columns)
+    if kind is None:
+        raise ArchiveError(_unknown_kind(raw))
+    return kind
 
 
 def _unknown_kind(raw: RawTable) -> str:

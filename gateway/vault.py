@@ -47,6 +47,20 @@ class Vault:
         except OSError as error:
             raise UsageError(f"{path}: keys file: {error.strerror}") from error
 
+    @classmethod
+    def existing(cls, path: Path) -> "Vault | None":
+        """Read the keys file; None where there is none. Makes nothing.
+
+        Raises:
+            UsageError: it cannot be read, is readable by others, or holds no valid keys.
+        """
+        try:
+            return cls(path, _read(path))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise UsageError(f"{path}: keys file: {error.strerror}") from error
+
     @property
     def key_ids(self) -> tuple[str, ...]:
         """Names of the keys, newest first: hashes that say nothing about the keys."""

@@ -87,6 +87,14 @@ class EmbeddedPostgres:
         self._crashes: deque[float] = deque(maxlen=_CRASHES)
         self.restarts = 0
 
+    def exists(self) -> bool:
+        """Whether there is a cluster for the state directory; makes nothing.
+
+        Raises:
+            UsageError: it cannot be seen.
+        """
+        return places.has_data(self._state_dir)
+
     @property
     def place(self) -> Place:
         """Its folders; known once started."""

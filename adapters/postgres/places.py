@@ -91,6 +91,19 @@ def settle(state_dir: Path, root_dir: Path = ROOT_DIR) -> Place:
     return Place(owner, base, base / f"data-{major}", binaries / "bin")
 
 
+def has_data(state_dir: Path) -> bool:
+    """Whether a cluster was made for a state directory, here or where root had to put it.
+
+    Raises:
+        UsageError: this user may not look.
+    """
+    base = state_dir.absolute() / "postgres"
+    try:
+        return base.is_dir() and any(entry.name.startswith("data-") for entry in base.iterdir())
+    except OSError as error:
+        raise UsageError(f"store.state_dir: {error.filename}: {error.strerror}") from error
+
+
 def _base(state_dir: Path, root_dir: Path) -> tuple[Path, Owner]:
     base = state_dir / "postgres"
     if os.geteuid() != 0:

@@ -1,5 +1,6 @@
 """The system of record in PostgreSQL: `PostgresStore` implements `gateway.ports.Store`."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -51,6 +52,10 @@ class PostgresStore:
             if not folder:
                 raise UsageError("store.dsn: `embedded:` needs a state directory behind it")
             self.embedded = EmbeddedPostgres(Path(folder).expanduser())
+
+    async def exists(self) -> bool:
+        """Whether there is a server, or the data of an own one."""
+        return self.embedded is None or await asyncio.to_thread(self.embedded.exists)
 
     async def open(self) -> None:
         """Connect, starting the embedded server where there is one.

@@ -60,5 +60,5 @@ def audit(
 async def _read(config: Path | None, limit: int) -> list[AuditEntry]:
     settings = settings_from(config)
     configure("warning", settings.log.format)
-    async with open_store(settings) as store:
+    async with open_store(settings, create=False) as store:
         return await read_audit(store, limit)

@@ -11,6 +11,7 @@ from gateway.app import open_store
 from gateway.commands.options import (
     ConfigOption,
     JsonOption,
+    check_folder,
     err,
     out,
     print_json,
@@ -40,6 +41,10 @@ def backup(
     """
     if not restore and file.exists() and not force:
         raise UsageError(f"{file}: is there already; --force replaces it")
+    if restore and not file.is_file():
+        raise UsageError(f"{file}: there is no such file")
+    if not restore:
+        check_folder(file, "FILE")
     settings = settings_from(config)
     with err.status(f"{'Restoring' if restore else 'Backing up'} ..."):
         rows = run_async(_restore(settings, file) if restore else _backup(settings, file))
@@ -54,7 +59,7 @@ def backup(
 
 
 async def _backup(settings: Settings, file: Path) -> Mapping[str, int]:
-    async with open_store(settings) as store:
+    async with open_store(settings, create=False) as store:
         return await _able(store).backup(file)
 
 

@@ -1,10 +1,10 @@
 """`sightline import`: read archive files (一机一档), say what is wrong, make them current."""
 
 import asyncio
+import contextlib
 import getpass
-import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,37 +13,29 @@ from typing import Annotated
 import typer
 
 from gateway import registry
-from gateway.app import open_store
+from gateway.app import make_store, open_store
 from gateway.archive_plan import ImportOptions, ImportPlan, plan_import
+from gateway.commands.import_files import STEPS_AFTER, Given, Progress, read_file, read_given
 from gateway.commands.import_output import plan_json, print_plan, progress_bar, write_report
-from gateway.commands.options import ConfigOption, JsonOption, print_json, run_async, settings_from
+from gateway.commands.options import (
+    ConfigOption,
+    JsonOption,
+    check_folder,
+    print_json,
+    run_async,
+    settings_from,
+)
 from gateway.commands.own_addresses import own_addresses
-from gateway.domain.archive_fields import Kind, detect_kind, plain_name
+from gateway.domain.archive_fields import Kind, detect_kind
 from gateway.domain.datum import Datum, parse_datum
-from gateway.errors import ArchiveError, Refused, UsageError
-from gateway.ports import AuditEntry, Credential, RawTable, Role, Secret, Store
+from gateway.errors import Refused, UsageError
+from gateway.ports import AuditEntry, Credential, RawTable, Role, Store
 from gateway.resources import data_dir
 from gateway.settings import Settings
 from gateway.vault import Vault
 
-GROUP = "sightline.archives"
-ENDINGS = {"txt": "csv", "tsv": "csv", "json": "geojson"}
-"""Other endings of the formats whose readers are named by ending."""
-
 SHIPPED_DIVISIONS = "(shipped) divisions.csv"
 """Names the district's own divisions, taken while the archive has none."""
-
-READ_AT_MOST = 64 * 1024 * 1024 + 1
-"""Bytes taken from a file: one more than the readers accept, so that they can say no."""
-
-CREDENTIAL_COLUMNS: Mapping[str, frozenset[str]] = {
-    "name": frozenset({"name", "凭据组", "口令组", "名称", "credentialset"}),
-    "username": frozenset({"username", "user", "用户名", "账号"}),
-    "password": frozenset({"password", "密码", "口令"}),
-}
-
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, and how many of how many steps are behind."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +96,8 @@ async def run_import(
         StoreUnavailable: nothing was written, or everything.
     """
     request = request or ImportRequest()
-    prepared = await prepare_import(store, settings, files, request, on_progress)
+    given = await read_given(files, request.kind, request.credentials, on_progress or _silent)
+    prepared = await prepare_import(store, settings, given, request, on_progress)
     if not request.dry_run:
         await apply_import(store, prepared, on_progress)
     return prepared.plan
@@ -113,24 +106,24 @@ async def run_import(
 async def prepare_import(
     store: Store,
     settings: Settings,
-    files: Sequence[Path],
+    given: Given,
     request: ImportRequest,
     on_progress: Progress | None = None,
 ) -> Prepared:
-    """Read the files and work out what importing them does; parsing runs in a thread."""
+    """Work out, in a thread, what importing what was read does."""
     tell = on_progress or _silent
-    steps = len(files) + 3
+    read = len(given.tables)
+    steps = read + STEPS_AFTER
     old = await store.load_inventory()
     sealed = await store.load_credentials()
-    tables, digest = await asyncio.to_thread(_read_files, files, tell, steps)
+    tables, credentials = list(given.tables), given.credentials
     if not old.divisions and not any(_is_divisions(table, request) for table in tables):
         shipped = data_dir("config") / "divisions.csv"
-        tables = [*tables, await asyncio.to_thread(_read_file, shipped, SHIPPED_DIVISIONS)]
-    credentials = await asyncio.to_thread(_read_credentials, request.credentials)
+        tables = [*tables, await asyncio.to_thread(read_file, shipped, SHIPPED_DIVISIONS)]
     changed = await asyncio.to_thread(_changed, keys_file(settings), credentials, sealed)
     at = datetime.now(UTC)
     options = ImportOptions(
-        import_id=f"{at:%Y%m%dT%H%M%S%f}-{digest[:8]}",
+        import_id=f"{at:%Y%m%dT%H%M%S%f}-{given.digest[:8]}",
         at=at,
         actor=request.actor,
         yes=request.yes,
@@ -143,9 +136,9 @@ async def prepare_import(
         own_addresses=own_addresses(),
         credential_sets=frozenset({*sealed, *credentials}),
     )
-    tell("check", len(files), steps)
+    tell("check", read, steps)
     plan = await asyncio.to_thread(plan_import, old, tables, options)
-    tell("check", len(files) + 1, steps)
+    tell("check", read + 1, steps)
     return Prepared(plan, changed, keys_file(settings))
 
 
@@ -159,7 +152,7 @@ async def apply_import(
     """
     tell = on_progress or _silent
     plan = prepared.plan
-    steps = len(plan.record.files) + 3
+    steps = len(plan.record.files) + STEPS_AFTER
     if plan.refusals:
         raise Refused("; ".join(refusal.reason for refusal in plan.refusals))
     tell("write", steps - 2, steps)
@@ -192,67 +185,8 @@ def _audit(prepared: Prepared) -> AuditEntry:
     )
 
 
-# --- files
-
-
-def _read_files(files: Sequence[Path], tell: Progress, steps: int) -> tuple[list[RawTable], str]:
-    names = [path.name for path in files]
-    if len(set(names)) < len(names):
-        names = [str(path) for path in files]
-    if len(set(names)) < len(names):
-        raise UsageError("a file is given twice")
-    digest = hashlib.sha256()
-    tables: list[RawTable] = []
-    for done, (path, name) in enumerate(zip(files, names, strict=True)):
-        tell("read", done, steps)
-        tables.append(_read_file(path, name, digest.update))
-    return tables, digest.hexdigest()
-
-
-def _read_file(path: Path, name: str, seen: Callable[[bytes], None] = lambda _: None) -> RawTable:
-    ending = path.suffix.removeprefix(".").casefold()
-    ending = ENDINGS.get(ending, ending)
-    if ending not in registry.names(GROUP):
-        raise ArchiveError(
-            f"{name}: no reader for this ending; there are {', '.join(registry.names(GROUP))}"
-        )
-    try:
-        with path.open("rb") as file:
-            content = file.read(READ_AT_MOST)
-    except OSError as error:
-        raise ArchiveError(f"{name}: cannot be read: {error.strerror}") from error
-    seen(content)
-    table: RawTable = registry.get(GROUP, ending)(content, name)
-    return table
-
-
 def _is_divisions(table: RawTable, request: ImportRequest) -> bool:
     return (request.kind or detect_kind(table.columns)) is Kind.DIVISIONS
-
-
-# --- credentials: no message below may hold a value of the file
-
-
-def _read_credentials(path: Path | None) -> dict[str, Credential]:
-    if path is None:
-        return {}
-    table = _read_file(path, path.name)
-    columns: dict[str, str] = {}
-    for column in table.columns:
-        for key, names in CREDENTIAL_COLUMNS.items():
-            if plain_name(column) in names:
-                columns.setdefault(key, column)
-    if len(columns) < len(CREDENTIAL_COLUMNS):
-        raise ArchiveError(f"{path.name}: its first row must be: name,username,password")
-    found: dict[str, Credential] = {}
-    for row, cells in table.rows:
-        name, username, password = (cells.get(columns[key], "") for key in CREDENTIAL_COLUMNS)
-        if not (name.strip() and username and password):
-            raise ArchiveError(f"{path.name}: row {row}: name, username and password are needed")
-        if name.strip() in found:
-            raise ArchiveError(f"{path.name}: row {row}: this name is given twice")
-        found[name.strip()] = Credential(name.strip(), username, Secret(password))
-    return found
 
 
 def _changed(
@@ -337,10 +271,14 @@ async def _import(
     settings = settings_from(config)
     if report is not None and report.suffix.casefold() not in {".csv", ".xlsx"}:
         raise UsageError(f"--report {report.name}: must end in .csv or .xlsx")
+    check_folder(report, "--report")
     began = time.perf_counter()
-    async with open_store(settings) as store:
+    # Before a store is made: a misspelt name must leave nothing behind.
+    with progress_bar() as on_progress:
+        given = await read_given(files, request.kind, request.credentials, on_progress)
+    async with _store_for(settings, request) as store:
         with progress_bar() as on_progress:
-            prepared = await prepare_import(store, settings, files, request, on_progress)
+            prepared = await prepare_import(store, settings, given, request, on_progress)
         plan = prepared.plan
         if report is not None:
             await asyncio.to_thread(write_report, plan, report)
@@ -362,6 +300,18 @@ async def _import(
     else:
         typer.echo(_outcome(prepared, request, applied=applied))
     return bool(plan.refusals)
+
+
+@contextlib.asynccontextmanager
+async def _store_for(settings: Settings, request: ImportRequest) -> AsyncIterator[Store]:
+    """The store; for a dry run where there is none yet, an empty one that leaves no trace."""
+    if request.dry_run and not await make_store(settings).exists():
+        empty: Store = registry.get("sightline.stores", "memory")("memory:")
+        await empty.open()
+        yield empty
+        return
+    async with open_store(settings) as store:
+        yield store
 
 
 def _outcome(prepared: Prepared, request: ImportRequest, *, applied: bool) -> str:

@@ -58,10 +58,13 @@ def list_keys(*, config: ConfigOption = None, as_json: JsonOption = False) -> No
     """List the ids of the keys, newest first. Ids say nothing about the keys."""
     settings = settings_from(config)
     path = keys_file(settings)
-    ids = Vault.open(path).key_ids
+    vault = Vault.existing(path)
+    ids = vault.key_ids if vault is not None else ()
     if as_json:
         print_json({"file": str(path), "keys": ids})
         return
+    if not ids:
+        typer.echo(f"{path}: no keys yet; the first import with --credentials makes one")
     for place, key_id in enumerate(ids):
         typer.echo(f"{key_id}  {'seals and opens' if place == 0 else 'opens only'}")
 
@@ -78,7 +81,7 @@ def rotate(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 async def _rotate(config: Path | None) -> tuple[Vault, int]:
     settings = settings_from(config)
-    async with open_store(settings) as store:
+    async with open_store(settings, create=False) as store:
         vault, count = await rotate_keys(store, keys_file(settings))
         await store.append_audit(
             AuditEntry(

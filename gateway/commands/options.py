@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
+from gateway.errors import UsageError
 from gateway.log import configure
 from gateway.settings import Settings, load
 
@@ -33,6 +34,16 @@ def settings_from(config: Path | None, *, quiet: bool = True) -> Settings:
     settings = load(config)
     configure("warning" if quiet else settings.log.level, settings.log.format)
     return settings
+
+
+def check_folder(file: Path | None, option: str) -> None:
+    """Refuse a file to be written into a folder that is not there, before any work is done.
+
+    Raises:
+        UsageError: with the option and the folder.
+    """
+    if file is not None and not file.absolute().parent.is_dir():
+        raise UsageError(f"{option} {file}: there is no folder {file.parent}")
 
 
 def _plain(value: object) -> object:

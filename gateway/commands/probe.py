@@ -91,7 +91,7 @@ def find_camera(inventory: Inventory, text: str) -> Camera:
 
 
 async def _probe(settings: Settings, text: str, *, explain: bool, as_json: bool) -> None:
-    async with open_store(settings) as store:
+    async with open_store(settings, create=False) as store:
         camera, device, answers = await probe_camera(store, settings, text)
     if as_json:
         print_json(
@@ -149,7 +149,7 @@ def _print(camera: Camera, device: Device, answers: Any) -> None:  # noqa: ANN40
 
 
 async def _survey(settings: Settings, *, as_json: bool) -> None:
-    async with open_store(settings) as store:
+    async with open_store(settings, create=False) as store:
         inventory, context, _ = await _context(store, settings)
     probes = {way: get("sightline.probes", way.value)(context) for way in CheckBy}
     gate = asyncio.Semaphore(SURVEY_AT_ONCE)

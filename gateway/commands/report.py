@@ -15,6 +15,7 @@ from gateway.app import open_store
 from gateway.commands.options import (
     ConfigOption,
     JsonOption,
+    check_folder,
     err,
     out,
     print_json,
@@ -93,6 +94,8 @@ def report(
     Unobserved seconds (the gateway could not watch) are in no rate and shown beside it; cameras
     never seen good since the import (存量故障) are shown apart.
     """
+    check_folder(csv, "--csv")
+    check_folder(xlsx, "--xlsx")
     settings = settings_from(config)
     configure("warning", settings.log.format)
     now_at = datetime.now(UTC)
@@ -102,7 +105,7 @@ def report(
         raise UsageError(f"--to: must not lie before --from, nor {DAYS_MAX} days after it")
 
     async def read(told: Callable[[str], None]) -> Result:
-        async with open_store(settings) as store:
+        async with open_store(settings, create=False) as store:
             inventory = await store.load_inventory(shapes=False)
             made, outages = await read_report(
                 store,

@@ -137,7 +137,7 @@ def list_tokens(config: ConfigOption = None, as_json: JsonOption = False) -> Non
 async def _list(config: Path | None) -> Sequence[Token]:
     settings = settings_from(config)
     configure("warning", settings.log.format)
-    async with open_store(settings) as store:
+    async with open_store(settings, create=False) as store:
         return await store.tokens()
 
 
@@ -158,5 +158,5 @@ def revoke(
 async def _revoke(config: Path | None, token_id: str) -> Token:
     settings = settings_from(config)
     configure("warning", settings.log.format)
-    async with open_store(settings) as store:
+    async with open_store(settings, create=False) as store:
         return await revoke_token(store, token_id, datetime.now(UTC))

@@ -265,6 +265,10 @@ class Store(Protocol):
         """Events, the outbox and the loop back."""
         ...
 
+    async def exists(self) -> bool:
+        """False where `open` would first have to make a store. Makes nothing, connects to nothing."""
+        ...
+
     async def open(self) -> None:
         """Connect; the schema must be current (`migrate`)."""
         ...
