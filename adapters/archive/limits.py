@@ -32,7 +32,8 @@ def check_size(content: bytes, file: str) -> None:
 def table_of(file: str, rows: Sequence[tuple[int, Sequence[str]]], encoding: str) -> RawTable:
     """A table whose header is the first row with at least two cells.
 
-    Cells beyond the header get the name `#<column number>`, so that nothing vanishes silently.
+    Cells beyond the header get the name `#<column number>`, so that nothing vanishes silently: also
+    empty ones where the header has no such cell, for they may be all that tells of a lost comma.
 
     Args:
         file: name for errors and the report.
@@ -58,7 +59,7 @@ def table_of(file: str, rows: Sequence[tuple[int, Sequence[str]]], encoding: str
     for number, cells in body:
         values = dict(zip(columns, cells, strict=False))
         for extra in range(len(columns), len(cells)):
-            if cells[extra]:
+            if cells[extra] or extra >= len(header):
                 values[f"#{extra + 1}"] = cells[extra]
         longest = max(map(len, cells), default=0)
         if longest > MAX_CELL:

@@ -88,7 +88,7 @@ def _read_row(
         key = keys.get(column, column)
         if key is None:
             continue
-        shifted += column.startswith(EXTRA) and column not in keys
+        shifted += bool(text) and column.startswith(EXTRA) and column not in keys
         value = text if key == "geometry" else _clean(text, number, column, findings)
         if value:
             cells[key] = value

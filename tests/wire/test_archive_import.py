@@ -218,6 +218,32 @@ async def test_a_bad_credentials_file_is_refused_without_its_values(
     assert not await store.load_credentials()
 
 
+@pytest.mark.parametrize(
+    "row", [f"d,admin,{CANARY},x", f"d,admin,{CANARY},", f"d,admin,{CANARY},,x,y"]
+)
+async def test_a_password_cut_short_by_a_comma_is_refused_with_its_row(
+    store: MemoryStore, settings: Settings, tmp_path: Path, row: str
+) -> None:
+    text = f"name,username,password\nother,admin,fine\n{row}\n"
+    request = ImportRequest(credentials=credentials_file(tmp_path, text))
+    with pytest.raises(ArchiveError, match="row 3: it has more fields than there are") as error:
+        await run_import(store, settings, GOOD, request)
+    assert CANARY not in str(error.value)
+    assert not await store.load_credentials()
+
+
+async def test_empty_cells_below_the_empty_end_of_a_header_cut_nothing_short(
+    store: MemoryStore, settings: Settings, tmp_path: Path
+) -> None:
+    text = f'name,username,password,,\nd,admin,"{CANARY},x",,\n'
+    await run_import(
+        store, settings, GOOD, ImportRequest(credentials=credentials_file(tmp_path, text))
+    )
+    sealed = await store.load_credentials()
+    opened = Vault.open(keys_file(settings)).unseal("d", sealed["d"])
+    assert opened.password == Secret(f"{CANARY},x")
+
+
 async def test_rotating_keys_seals_everything_anew(
     store: MemoryStore, settings: Settings, tmp_path: Path
 ) -> None:
