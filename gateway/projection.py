@@ -126,7 +126,10 @@ class Projection:
         for incident in changes.incidents:
             self._apply_incident(incident)
         for gap in changes.gaps:
-            self.gap = None if gap.ended_at else gap
+            if gap.ended_at is None:
+                self.gap = gap
+            elif self.gap is not None and self.gap.id == gap.id:
+                self.gap = None
             self.feed.publish("gap", gap)
         for record in changes.channels:
             self._apply_record(record)

@@ -16,7 +16,7 @@ from adapters.virtual.model import TruthRow
 from adapters.virtual.rows import LedgerRows
 from adapters.virtual.truth import when
 from gateway.domain.camera import ChannelId
-from gateway.domain.ledger import Fault, Outage
+from gateway.domain.ledger import Fault, GapReason, Outage
 
 OUTAGE: Final = "outage"
 DOWN_KINDS: Final = frozenset({"outage", "uplink", "switch", "flapping"})
@@ -53,6 +53,8 @@ class Rules:
         tolerance_s: how far a true time may be outside its bounds.
         cadence_s / signed_cadence_s: of the steps that find things; a width may be `width_slack_s`
             more.
+        voided_s: what a recorded stall of the gateway's loop may add to a width beside its own length: a
+            check that it voided, and the pause before the device is asked again (docs/adr/0008).
         blind_slack_s: how far a gateway gap may reach beyond the scripted blindness: nobody can
             know of it before a check has failed, or of its end before one was answered.
         untouched: so many channels must have been left alone by the script.
@@ -65,6 +67,7 @@ class Rules:
     cadence_s: float = 30.0
     signed_cadence_s: float = 3600.0
     width_slack_s: float = 3.0
+    voided_s: float = 4.0
     blind_slack_s: float = 5.0
     untouched: int = 0
     single_cause_incidents: bool = True
@@ -251,11 +254,28 @@ class _Comparer:
             widths["start"] = (row.failed_at - row.last_seen_at).total_seconds()
         if row.ended_at is not None or last.ended is not None:
             widths["end"] = ((row.ended_at or self.span.ended) - row.last_failed_at).total_seconds()
+        spans = {
+            "start": (row.last_seen_at or self.span.began, row.failed_at),
+            "end": (row.last_failed_at, row.ended_at or self.span.ended),
+        }
         for side, width in widths.items():
-            if width > most:
+            allowed = most + self._stalled_s(*spans[side])
+            if width > allowed:
                 self.too_wide += 1
-                reason = f"its {side} is known to {width:.1f} s only, {most:.1f} s allowed"
+                reason = f"its {side} is known to {width:.1f} s only, {allowed:.1f} s allowed"
                 self._offend("width", row.channel, kind, reason, row.id)
+
+    def _stalled_s(self, began: datetime, ended: datetime) -> float:
+        """What stalls that the gateway itself recorded within some time may add to a width."""
+        return sum(
+            (min(gap.ended_at, ended) - max(gap.started_at, began)).total_seconds()
+            + self.rules.voided_s
+            for gap in self.rows.gaps
+            if gap.reason is GapReason.STALLED
+            and gap.ended_at is not None
+            and gap.started_at < ended
+            and gap.ended_at > began
+        )
 
     # --- intervals
     def judge_intervals(self) -> dict[str, dict[str, int]]:
@@ -314,6 +334,8 @@ class _Comparer:
         slack = timedelta(seconds=self.rules.blind_slack_s)
         total = 0.0
         for gap in self.rows.gaps:
+            if gap.reason is GapReason.STALLED:
+                continue  # it voids checks, but no second of any channel becomes unknown
             began = max(gap.started_at, self.span.began)
             ended = min(gap.ended_at or self.span.ended, self.span.ended)
             seconds = max(0.0, (ended - began).total_seconds())
@@ -334,6 +356,7 @@ class _Comparer:
             any(
                 gap.started_at <= ended and (gap.ended_at or self.span.ended) >= began
                 for gap in self.rows.gaps
+                if gap.reason is not GapReason.STALLED
             )
             for began, ended in self.blind
         )

@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 
 from gateway.domain.health import LOST, SUSPICION, Check, Phase, next_recheck, observe
-from gateway.domain.ledger import Changes, Ending
+from gateway.domain.ledger import Changes, Ending, GapReason, GatewayGap
 from gateway.domain.observation import Answer, FaultCause, Instant, Observation, Step, Verdict
 from gateway.domain.own_clock import OwnClock
 from gateway.domain.root_cause import NEVER
@@ -75,6 +75,11 @@ class Judge(Docket):
         self.witness.good(CANARY, received)
         if self.gap is not None and received > self.gap.started_at:
             see_again(self, received)
+
+    def stalled(self, began: Instant, ended: Instant) -> None:
+        """Our own loop stood still: a row says why what was due then is known later than it should be."""
+        row_id = self.row_id("gap", GapReason.STALLED, began)
+        self.put_gap(GatewayGap(row_id, GapReason.STALLED, began, ended))
 
     def _take(self, live: Live, answer: Answer) -> None:
         if answer.memory is not None:

@@ -85,6 +85,7 @@ class Pipeline:
             clock, settings.poll, probes, self.observations, self.stats, settings.judge.stall_s
         )
         self.judge = judge
+        self.poller.on_stall = judge.stalled
         self.projection = projection
         self.recorder = Recorder(store, clock, judge.known_until)
         self.canaries = Canaries(clock, settings.network.canaries, settings.poll.connect_s, judge)

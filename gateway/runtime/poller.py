@@ -5,7 +5,7 @@ delaying the rest; wishes of the judge come in through `ask` and are capped.
 """
 
 import asyncio
-from collections.abc import Container, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Container, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -82,6 +82,8 @@ class Poller:
         self._tasks: set[asyncio.Task[None]] = set()
         self._futures: dict[DeviceId, list[asyncio.Future[Answer]]] = {}
         self._stall: tuple[float, float] = (NEVER, NEVER)
+        self.on_stall: Callable[[Instant, Instant], None] = lambda _began, _ended: None
+        """Told of each stall of the loop that voids checks."""
         self._turned: float = NEVER
         self._credit = float(settings.recheck_rate)
         self._round: tuple[int, float] = (0, 0.0)
@@ -292,6 +294,7 @@ class Poller:
             log.warning("the event loop was late", seconds=round(lag, 3))
         if lag > self.stall_s:
             self._stall = (before, now)
+            self.on_stall(before, now)
 
     def _stalled(self, answer: Answer) -> bool:
         """The check overlapped a stall of our own loop: its silence proves nothing.

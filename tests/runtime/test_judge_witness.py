@@ -5,7 +5,7 @@ from fakes.fleet import Fleet, two_townships
 from fakes.scene import Scene, quick
 
 from gateway.domain.ledger import GapReason, State
-from gateway.domain.observation import OutageCause
+from gateway.domain.observation import Instant, OutageCause
 
 TWO = {"e0": 10.0, "w0": 12.0}
 
@@ -198,3 +198,13 @@ def test_in_a_network_without_branches_every_camera_is_its_own_witness() -> None
     s.run(60.0)
     assert [row.channel for row in s.outages.values()] == ["a"]
     assert s.gaps == {}
+
+
+def test_a_stall_of_our_own_loop_is_a_row_and_no_transition() -> None:
+    s = pair(canary=True)
+    s.run(30.0)
+    s.judge.stalled(Instant(20.0), Instant(21.5))
+    s.run(40.0)
+    (gap,) = s.gaps.values()
+    assert (gap.reason, gap.started_at, gap.ended_at) == (GapReason.STALLED, 20.0, 21.5)
+    assert {live.state for live in s.judge.order} == {State.ONLINE}

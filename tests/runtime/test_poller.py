@@ -236,7 +236,10 @@ async def test_a_stall_of_our_own_loop_voids_the_failures_it_overlapped() -> Non
     desk.probe.hangs = lambda device: device.host == "c0-0"
     desk.poller.ask(asks(["c0-0", "c0-1"]))
     await desk.run(0.1)
+    told: list[float] = []
+    desk.poller.on_stall = lambda began, ended: told.append(ended - began)
     desk.poller._lag(Instant(desk.clock.now()), Instant(desk.clock.now() + 1.5))
+    assert told == [pytest.approx(1.5)]
     desk.clock.move(4.0)
     await turns()
     verdicts = {o.channel: o.answer.verdict for o in await desk.got()}

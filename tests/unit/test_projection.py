@@ -114,6 +114,17 @@ def test_open_incidents_are_those_that_are_neither_ended_nor_merged() -> None:
     assert p.totals["incidents"] == [1, 1]
 
 
+def test_a_gap_that_is_over_when_it_is_told_hides_no_other() -> None:
+    seen = picture()
+    blind: GatewayGap[datetime] = GatewayGap("g1", GapReason.BLIND, NOW)
+    seen.apply(Changes(1, gaps=(blind,)), NOW)
+    stall = GatewayGap("g2", GapReason.STALLED, NOW, NOW)
+    seen.apply(Changes(2, gaps=(stall,)), NOW)
+    assert seen.gap == blind
+    seen.apply(Changes(3, gaps=(GatewayGap("g1", GapReason.BLIND, NOW, NOW),)), NOW)
+    assert seen.gap is None
+
+
 def test_the_open_gap_is_shown() -> None:
     p = picture()
     gap = GatewayGap("g", GapReason.BLIND, NOW)

@@ -223,6 +223,20 @@ def test_a_gap_within_the_blindness_is_right_and_one_outside_is_not() -> None:
     assert hold([], gap(-90, -5)).ok, "what was before the script does not count"
 
 
+def test_a_stall_of_the_gateway_widens_what_it_delayed_and_nothing_else() -> None:
+    stall = replace(gap(31, 32.5), reason=GapReason.STALLED)
+    wide = outage(30, 100, last_seen_at=at(-3))
+    assert hold([truth(30, 100)], wide).too_wide == 1
+    found = hold([truth(30, 100)], wide, stall)
+    assert found.ok, reasons(found)
+    assert found.unknown_seconds_outside_blindness == 0
+    assert hold([truth(30, 100)], replace(wide, last_seen_at=at(-4)), stall).too_wide == 1
+    before = replace(gap(-20, -10), reason=GapReason.STALLED)
+    assert hold([truth(30, 100)], wide, before).too_wide == 1
+    during = replace(gap(140, 142), reason=GapReason.STALLED)
+    assert hold([BLIND], during).blindness_seen is False
+
+
 def test_too_few_untouched_channels_fail() -> None:
     assert not hold([truth(30, 100)], outage(30, 100), untouched=20).ok
     assert hold([truth(30, 100)], outage(30, 100), untouched=19).ok
