@@ -304,8 +304,12 @@ class Scene:
         book = self.judge.accountant.book
         return {n: book.owned(live.index, kind) for kind, n in zip(Kind, totals, strict=False)}
 
-    def known(self) -> LiveState:
-        """What a store would give after a crash now: open rows, records."""
+    def known(self, watched_until: Instant | None = None) -> LiveState:
+        """What a store would give after a crash now: open rows, records.
+
+        Args:
+            watched_until: what was last written as that; None = the present.
+        """
         utc = self.clock.utc
         return LiveState(
             outages=tuple(stamp(r, utc) for r in self.outages.values() if r.ended_at is None),
@@ -313,7 +317,7 @@ class Scene:
             incidents=tuple(stamp(r, utc) for r in self.incidents.values() if r.ended_at is None),
             gaps=tuple(stamp(r, utc) for r in self.gaps.values() if r.ended_at is None),
             channels=tuple(stamp(rows[-1], utc) for rows in self.records.values()),
-            watched_until_at=self.utc_now(),
+            watched_until_at=self.utc_now() if watched_until is None else utc(watched_until),
             sequence=self.judge.sequence,
         )
 
@@ -328,9 +332,14 @@ class Scene:
         self.judge.rollups += self.judge.accountant.book.portion(0, 1)
         self._collect(self.judge.judge((), self.clock.now()))
 
-    def restarted(self, pause_s: float, inventory: Inventory | None = None) -> "Scene":
+    def restarted(
+        self,
+        pause_s: float,
+        inventory: Inventory | None = None,
+        watched_until: Instant | None = None,
+    ) -> "Scene":
         """The process is killed, and starts again `pause_s` later, before the same devices."""
-        known = self.known()
+        known = self.known(watched_until)
         self.clock.move(pause_s)
         again = Scene(
             inventory or self.inventory,

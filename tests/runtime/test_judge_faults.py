@@ -1,12 +1,14 @@
 """Faults (semantics §3): answers, but one check fails."""
 
+from dataclasses import replace
+
 import pytest
 from fakes.fleet import two_townships
 from fakes.scene import Scene
 
 from gateway.domain.camera import ChannelId, DeviceId
 from gateway.domain.ledger import Ending, State
-from gateway.domain.observation import FaultCause, Instant, Step
+from gateway.domain.observation import FaultCause, Finding, Instant, Observation, Step
 from gateway.domain.seconds import Kind
 from gateway.runtime.judge import Ask
 
@@ -125,11 +127,69 @@ def test_a_fault_does_not_stop_the_camera_from_bearing_witness() -> None:
     assert len(s.outages_of("e0")) == 1
 
 
+def off_by(s: Scene, offset_of: dict[str, float], rounds: int = 4) -> None:
+    """Every device answers every 10 s, its clock so much from ours; over 5 s is a finding."""
+    for _ in range(rounds):
+        s.clock.move(10.0)
+        batch = []
+        for device in s.inventory.watched:
+            offset_s = offset_of.get(device.host, 0.0)
+            answer = s.answer(device.id, Step.REACH, s.clock.now() - 0.5)
+            found = (Finding(FaultCause.CLOCK, f"{offset_s:+.0f} s"),) if abs(offset_s) > 5 else ()
+            answer = replace(answer, clock_offset_s=offset_s, found=found)
+            (camera,) = s.inventory.channels_of[device.id]
+            batch.append(Observation(camera.id, device.id, answer))
+        s.give(batch, s.clock.now())
+
+
+def everybody(s: Scene, offset_s: float) -> dict[str, float]:
+    return {device.host: offset_s for device in s.inventory.watched}
+
+
+def test_one_clock_that_is_off_is_a_fault_of_its_device() -> None:
+    s = scene()
+    off_by(s, {"e0": 600.0})
+    assert [(row.channel, row.cause) for row in s.faults.values()] == [("e0", FaultCause.CLOCK)]
+
+
+def test_an_offset_that_most_devices_share_is_our_own_clocks_and_nobodys_fault() -> None:
+    s = scene()
+    off_by(s, everybody(s, -3600.0), rounds=8)
+    assert s.faults == {}
+    assert {s.state(c) for c in s.judge.lives} == {State.ONLINE}
+
+
+def test_while_our_clock_is_wrong_a_device_that_is_off_otherwise_is_still_found() -> None:
+    s = scene()
+    off_by(s, everybody(s, 3600.0) | {"e0": 0.0, "w1": 7200.0}, rounds=8)
+    assert [row.channel for row in s.faults.values()] == ["w1"]
+
+
+def test_a_fault_of_a_clock_stays_open_while_our_own_clock_is_wrong() -> None:
+    s = scene()
+    off_by(s, {"e0": 600.0})
+    off_by(s, everybody(s, 3600.0), rounds=8)
+    (row,) = s.faults.values()
+    assert row.ended_at is None, "measured against a wrong clock: it says nothing"
+    s.judge.clock_was_set()
+    off_by(s, {})
+    (row,) = s.faults.values()
+    assert row.ending is Ending.RECOVERED
+
+
+def test_when_our_clock_is_set_findings_of_before_count_no_more() -> None:
+    s = scene()
+    off_by(s, {"e0": 600.0}, rounds=2)
+    s.judge.clock_was_set()
+    off_by(s, {"e0": 600.0}, rounds=1)
+    assert s.faults == {}, "three in a row, measured by one clock"
+    off_by(s, {"e0": 600.0}, rounds=2)
+    assert len(s.faults) == 1
+
+
 def test_an_answer_of_an_old_address_is_not_taken_for_the_new_one() -> None:
     s = scene().run(12.0)
     live = s.live("e0")
     answer = s.answer(DeviceId("e0:80"), Step.REACH, s.clock.now())
-    from gateway.domain.observation import Observation
-
     s.give([Observation(ChannelId("e0"), DeviceId("old:80"), answer)], s.clock.now())
     assert live.seen == Instant(s.start + 10.0)

@@ -10,7 +10,7 @@ from fakes.scene import Scene
 
 from gateway.domain.camera import ChannelId, Device, DeviceId
 from gateway.domain.ledger import Ending, GapReason, State
-from gateway.domain.observation import FaultCause
+from gateway.domain.observation import FaultCause, Instant
 from gateway.inventory import Inventory
 
 
@@ -123,6 +123,71 @@ def test_a_second_crash_before_everybody_was_asked_leaves_one_hole() -> None:
     assert again.judge.known_until(again.clock.now()) == watched
     again.run(60.0)
     assert again.judge.known_until(again.clock.now()) > watched + 40.0
+
+
+@pytest.mark.parametrize("said_s", [101.0, 129.0, 131.0, 136.0, 139.5])
+@pytest.mark.parametrize("down_s", [100.5, 103.0, 128.0])
+def test_a_crash_while_a_loss_is_undecided_leaves_bounds_that_hold_the_truth(
+    said_s: float, down_s: float
+) -> None:
+    # Asked at 100 and 130: seen at 100, failed at 130, decided at 140; killed at 139.6.
+    s = scene().run(99.0)
+    s.down("e0", down_s)
+    s.run(said_s)
+    said = s.judge.known_until(s.clock.now())
+    s.run(139.6)
+    assert s.outages_of("e0") == []
+    again = s.restarted(60.0, watched_until=said)
+    again.run(60.0)
+    (row,) = again.outages_of("e0")
+    assert row.last_seen_at is not None
+    assert row.last_seen_at <= s.start + down_s <= row.failed_at
+    (gap,) = again.gaps.values()
+    assert gap.started_at == said
+
+
+def test_who_is_known_to_be_lost_holds_nothing_back() -> None:
+    s = scene()
+    s.down("e0", 15.0)
+    s.run(400.0)
+    assert s.outages_of("e0")
+    assert s.judge.known_until(s.clock.now()) >= s.clock.now() - 1.0
+
+
+def test_who_left_the_archive_holds_nothing_back() -> None:
+    s = scene().run(100.0)
+    s.take(without(s.inventory, "e0"))
+    s.run(400.0)
+    assert s.judge.known_until(s.clock.now()) >= s.clock.now() - 1.0
+
+
+def test_who_was_asked_late_holds_back_what_is_said_about_everybody() -> None:
+    s = scene().run(100.0)
+    s.watching = False  # nobody is asked, and nobody is unknown yet
+    s.run(160.0)
+    oldest = min(live.seen for live in s.judge.order if live.seen is not None)
+    assert s.judge.known_until(s.clock.now()) == oldest + 30.0 < s.clock.now()
+
+
+def test_a_device_not_asked_since_the_start_holds_back_only_until_it_counts_as_unknown() -> None:
+    s = scene().run(100.0)
+    watched = s.clock.now()
+    again = s.restarted(20.0)
+    again.watching = False
+    again.run(29.0)
+    assert again.judge.known_until(again.clock.now()) == watched
+    again.run(91.0)
+    assert again.judge.known_until(again.clock.now()) == again.clock.now()
+
+
+def test_rows_written_after_watched_until_was_do_not_make_a_second_hole_begin_in_the_first() -> (
+    None
+):
+    s = scene().run(100.0)
+    said = Instant(s.start + 5.0)  # the rows know of good answers up to 30 s
+    again = s.restarted(20.0, watched_until=said)
+    again.run(2.0)
+    assert again.judge.known_until(again.clock.now()) == said
 
 
 def test_open_faults_and_incidents_are_told_to_readers_that_start_empty() -> None:

@@ -144,6 +144,37 @@ async def test_watched_until_is_written_every_ten_seconds_and_only_then(desk: De
     ]
 
 
+async def test_watched_until_is_what_is_known_not_the_present_and_no_less_often(
+    desk: Desk,
+) -> None:
+    back_s = 40.0
+    desk.recorder.known_until = lambda now: Instant(now - back_s)
+    assert await desk.recorder.flush()
+    desk.clock.move(9.0)
+    assert await desk.recorder.flush()
+    back_s = 12.0
+    desk.clock.move(1.0)
+    assert await desk.recorder.flush()
+    start = desk.clock.now() - 10.0
+    told = [
+        desk.clock.instant(c.watched_until_at) for c in desk.store.commits if c.watched_until_at
+    ]
+    assert told == pytest.approx([start - 40.0, start + 10.0 - 12.0])
+
+
+async def test_watched_until_does_not_run_ahead_of_rows_that_were_not_written(desk: Desk) -> None:
+    await desk.recorder.flush()
+    desk.store.away = True
+    desk.outage("a", 1)
+    desk.clock.move(11.0)
+    assert not await desk.recorder.flush()
+    desk.store.away = False
+    assert await desk.recorder.flush()
+    last = desk.store.commits[-1]
+    assert last.watched_until_at is not None
+    assert [row.channel for row in last.outages] == ["a"], "in one transaction with the rows"
+
+
 async def test_watched_until_is_not_claimed_by_a_commit_that_failed(desk: Desk) -> None:
     desk.store.away = True
     assert not await desk.recorder.flush()
