@@ -11,8 +11,10 @@ from rich.text import Text
 
 from gateway.app import open_store
 from gateway.commands.options import (
+    ZONE,
     ConfigOption,
     JsonOption,
+    local,
     out,
     print_json,
     run_async,
@@ -22,7 +24,6 @@ from gateway.log import configure
 from gateway.ports import AuditEntry, Store
 
 PAGE = 500
-COLUMNS = ("id", "at", "actor", "role", "action", "target", "result", "detail", "address")
 
 
 async def read_audit(store: Store, limit: int) -> list[AuditEntry]:
@@ -50,11 +51,29 @@ def audit(
     if as_json:
         print_json({"items": [{**asdict(e), "at": e.at.isoformat()} for e in entries]})
         return
-    table = Table(*COLUMNS)
+    out.print(table_of(entries))
+
+
+def table_of(entries: Sequence[AuditEntry]) -> Table:
+    """The lines for a terminal: five columns that wrap where it is narrow; nothing is cut off."""
+    table = Table()
+    for name in ("id", f"at ({ZONE})", "who", "did what", "how it went"):
+        table.add_column(name, overflow="fold")
     for entry in entries:
+        cells = (
+            str(entry.id),
+            local(entry.at),
+            _parts(entry.actor, entry.role, entry.address),
+            _parts(entry.action, entry.target),
+            _parts(entry.result, entry.detail),
+        )
         # Text, not markup: an actor or a target may hold square brackets.
-        table.add_row(*(Text(str(getattr(entry, name))) for name in COLUMNS))
-    out.print(table)
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _parts(*parts: str) -> str:
+    return "\n".join(part for part in parts if part)
 
 
 async def _read(config: Path | None, limit: int) -> list[AuditEntry]:

@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 
 from gateway.app import open_store
+from gateway.commands.audited import audit_line
 from gateway.commands.options import (
     ConfigOption,
     JsonOption,
@@ -60,12 +61,16 @@ def backup(
 
 async def _backup(settings: Settings, file: Path) -> Mapping[str, int]:
     async with open_store(settings, create=False) as store:
-        return await _able(store).backup(file)
+        rows = await _able(store).backup(file)
+        await audit_line(store, "backup", str(file), detail=f"{sum(rows.values())} rows")
+        return rows
 
 
 async def _restore(settings: Settings, file: Path) -> Mapping[str, int]:
     async with open_store(settings) as store:
-        return await _able(store).restore(file)
+        rows = await _able(store).restore(file)
+        await audit_line(store, "backup.restore", str(file), detail=f"{sum(rows.values())} rows")
+        return rows
 
 
 def _able(store: object) -> BackedUp:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import getpass
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,12 +14,14 @@ import typer
 from gateway import registry
 from gateway.app import make_store, open_store
 from gateway.archive_plan import ImportOptions, ImportPlan, plan_import
+from gateway.commands.audited import actor
 from gateway.commands.import_files import STEPS_AFTER, Given, Progress, read_file, read_given
 from gateway.commands.import_output import plan_json, print_plan, progress_bar, write_report
 from gateway.commands.options import (
     ConfigOption,
     JsonOption,
     check_folder,
+    counted,
     print_json,
     run_async,
     settings_from,
@@ -56,7 +57,7 @@ class ImportRequest:
     kind: Kind | None = None
     datum: Datum = Datum.WGS84
     credentials: Path | None = None
-    actor: str = field(default_factory=lambda: f"cli:{_user()}")
+    actor: str = field(default_factory=actor)
 
 
 @dataclass(frozen=True)
@@ -72,13 +73,6 @@ class Prepared:
     def changes_anything(self) -> bool:
         """False when the archive and the credentials are as the files say already."""
         return bool(self.plan.changes or self.credentials)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # no such user in a container
-        return "unknown"
 
 
 async def run_import(
@@ -173,7 +167,9 @@ def _silent(_stage: str, _done: int, _total: int) -> None:
 def _audit(prepared: Prepared) -> AuditEntry:
     record = prepared.plan.record
     counts = ", ".join(f"{name} {count}" for name, count in record.counts if count)
-    sets = f"; credential sets {len(prepared.credentials)}" if prepared.credentials else ""
+    sets = (
+        f"; {counted(len(prepared.credentials), 'credential set')}" if prepared.credentials else ""
+    )
     return AuditEntry(
         at=record.at,
         actor=record.actor,
@@ -321,5 +317,9 @@ def _outcome(prepared: Prepared, request: ImportRequest, *, applied: bool) -> st
         return "试运行，未写入 dry run: nothing was written"
     if not applied:
         return "无变化 nothing changed"
-    sealed = f", {len(prepared.credentials)} credential sets sealed" if prepared.credentials else ""
+    sealed = (
+        f", {counted(len(prepared.credentials), 'credential set')} sealed"
+        if prepared.credentials
+        else ""
+    )
     return f"已导入 imported as {prepared.plan.record.id}{sealed}"

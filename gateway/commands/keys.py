@@ -2,20 +2,26 @@
 
 import asyncio
 import fcntl
-import getpass
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import typer
 
 from gateway.app import open_store
+from gateway.commands.audited import audit_line
 from gateway.commands.import_ import keys_file
-from gateway.commands.options import ConfigOption, JsonOption, print_json, run_async, settings_from
+from gateway.commands.options import (
+    ConfigOption,
+    JsonOption,
+    counted,
+    print_json,
+    run_async,
+    settings_from,
+)
 from gateway.errors import UsageError
-from gateway.ports import AuditEntry, Role, Store
+from gateway.ports import Store
 from gateway.vault import Vault
 
 keys = typer.Typer(help="The keys that seal credentials at rest.", no_args_is_help=True)
@@ -76,22 +82,15 @@ def rotate(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"keys": vault.key_ids, "credential_sets": count})
     else:
-        typer.echo(f"{count} credential sets are sealed with key {vault.key_ids[0]} now")
+        sets = counted(count, "credential set")
+        typer.echo(f"Sealed with key {vault.key_ids[0]} now: {sets}")
 
 
 async def _rotate(config: Path | None) -> tuple[Vault, int]:
     settings = settings_from(config)
     async with open_store(settings, create=False) as store:
         vault, count = await rotate_keys(store, keys_file(settings))
-        await store.append_audit(
-            AuditEntry(
-                at=datetime.now(UTC),
-                actor=f"cli:{getpass.getuser()}",
-                role=Role.ADMIN,
-                action="keys rotate",
-                target=vault.key_ids[0],
-                result="done",
-                detail=f"{count} credential sets",
-            )
+        await audit_line(
+            store, "keys.rotate", vault.key_ids[0], detail=counted(count, "credential set")
         )
     return vault, count

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Coroutine
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -20,8 +21,22 @@ ConfigOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
+SHANGHAI = timezone(timedelta(hours=8), "Asia/Shanghai")
+ZONE = "Asia/Shanghai"
+"""Stands wherever a command shows times without an offset."""
+
 out = Console()
 err = Console(stderr=True)
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 device`, `2 devices`."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def local(at: datetime) -> str:
+    """A time for people, with its offset: `2026-03-01 08:00:00+08:00`."""
+    return at.astimezone(SHANGHAI).isoformat(" ", "seconds")
 
 
 def settings_from(config: Path | None, *, quiet: bool = True) -> Settings:

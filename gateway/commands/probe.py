@@ -11,9 +11,11 @@ from rich.progress import Progress
 from rich.table import Table
 
 from gateway.app import credentials_of, make_probes, open_store
+from gateway.commands.audited import audit_line
 from gateway.commands.options import (
     ConfigOption,
     JsonOption,
+    counted,
     out,
     print_json,
     run_async,
@@ -23,7 +25,7 @@ from gateway.domain.camera import Camera, ChannelId, CheckBy, Device
 from gateway.domain.ledger import Changes
 from gateway.domain.observation import Answer, Instant, Step, Verdict
 from gateway.domain.survey import Proposal, propose, questions
-from gateway.errors import Refused, UsageError
+from gateway.errors import UsageError
 from gateway.inventory import Inventory
 from gateway.ports import Probe, ProbeContext, Store
 from gateway.registry import get
@@ -50,7 +52,8 @@ def probe(
 ) -> None:
     """Ask one camera of the archive: TCP, TLS, HTTP, SOAP, clock, login, identity.
 
-    Only cameras of the archive can be asked, never a free address. Exit code 1: it does not answer.
+    Only cameras of the archive can be asked, never a free address. Exit code 1: it does not answer; 2: no
+    single camera of the archive has this id or starts so.
     """
     settings = settings_from(config)
     if survey:
@@ -80,13 +83,13 @@ def find_camera(inventory: Inventory, text: str) -> Camera:
     """The camera of an id, or the only one whose id starts so.
 
     Raises:
-        Refused: there is none, or more than one.
+        UsageError: there is none, or more than one.
     """
     if ChannelId(text) in inventory.cameras:
         return inventory.cameras[ChannelId(text)]
     found = [c for c in inventory.cameras.values() if c.id.startswith(text)]
     if len(found) != 1:
-        raise Refused(f"{len(found)} cameras of the archive start with {text!r}; one is needed")
+        raise UsageError(f"{len(found)} cameras of the archive start with {text!r}; one is needed")
     return found[0]
 
 
@@ -113,11 +116,12 @@ async def probe_camera(
     stored sequence never falls: a service that runs beside us is not disturbed.
 
     Raises:
-        Refused: no camera of the archive has this id, or several have this beginning of one.
+        UsageError: no camera of the archive has this id, or several have this beginning of one.
     """
     inventory, context, sequence = await _context(store, settings)
     camera = find_camera(inventory, text)
     device = inventory.devices[camera.device]
+    await audit_line(store, "camera.probe", camera.id, result="accepted")
     asked = make_probes(context)[device.check_by]
     try:
         answers = await asked.explain(device, Instant(context.clock.now() + EXPLAIN_S))
@@ -151,6 +155,8 @@ def _print(camera: Camera, device: Device, answers: Any) -> None:  # noqa: ANN40
 async def _survey(settings: Settings, *, as_json: bool) -> None:
     async with open_store(settings, create=False) as store:
         inventory, context, _ = await _context(store, settings)
+        devices = counted(len(inventory.watched), "device")
+        await audit_line(store, "survey", devices, result="accepted")
     probes = {way: get("sightline.probes", way.value)(context) for way in CheckBy}
     gate = asyncio.Semaphore(SURVEY_AT_ONCE)
     found: list[tuple[Device, Proposal]] = []
@@ -203,5 +209,6 @@ def _print_survey(found: list[tuple[Device, Proposal]], asked: int, *, as_json: 
     for device, proposal in found:
         table.add_row(device.id, device.check_by, proposal.check_by or "-", proposal.reason)
     out.print(table)
-    counts = Counter(p.check_by or "nothing" for _, p in found)
-    out.print(f"{asked} devices asked, {len(found)} proposals: {dict(counts)}")
+    counts = Counter(str(p.check_by or "nothing answers") for _, p in found)
+    told = "".join(f"; {way} {number}" for way, number in sorted(counts.items()))
+    out.print(f"{counted(asked, 'device')} asked, {counted(len(found), 'proposal')}{told}")

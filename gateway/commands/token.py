@@ -1,6 +1,5 @@
 """`sightline token`: access tokens for people and programs."""
 
-import getpass
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,6 +11,7 @@ import typer
 from rich.table import Table
 
 from gateway.app import open_store
+from gateway.commands.audited import actor
 from gateway.commands.options import (
     ConfigOption,
     JsonOption,
@@ -86,8 +86,7 @@ async def revoke_token(store: Store, token_id: str, now_at: datetime) -> Token:
 
 
 def _line(at: datetime, action: str, target: str) -> AuditEntry:
-    actor = f"cli:{getpass.getuser()}"
-    return AuditEntry(at, actor, Role.ADMIN, action, target, "accepted")
+    return AuditEntry(at, actor(), Role.ADMIN, action, target, "accepted")
 
 
 @token.command("create")
