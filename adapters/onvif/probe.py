@@ -56,6 +56,7 @@ class OnvifProbe:
     ) -> None:
         self._clock = context.clock
         self._credentials = context.credentials
+        self._check_s = context.check_s
         self._clock_limit_s = context.clock_limit_s
         self._transport = transport or Http1Transport(
             context.connect_s, Keeping(context.kept_limit)
@@ -141,7 +142,10 @@ class OnvifProbe:
         return answer, reached
 
     async def _signed(self, device: Device, deadline: Instant, *, traced: bool) -> Answer:
-        first, reached = await self._reach(device, deadline, traced=True)
+        # Silence is known after the limit of an unsigned check. The walk may take longer, but the liveness
+        # check that waits for its end must not.
+        patience = min(deadline, Instant(self._clock.now() + self._check_s))
+        first, reached = await self._reach(device, patience, traced=True)
         answer = replace(first, step=Step.SIGNED)
         if first.verdict is not Verdict.ANSWERED or _hidden(first.found):
             return answer

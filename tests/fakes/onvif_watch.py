@@ -56,6 +56,7 @@ class Watch:
     credentials: dict[str, Credential] = field(default_factory=lambda: {"district": credential()})
     memory: dict[DeviceId, DeviceMemory] = field(default_factory=dict)
     connect_s: float = 2.0
+    check_s: float = 3.0
     options: dict[str, Any] = field(default_factory=dict)
     codec: Codec | None = None
     clock: LeapClock = field(default_factory=LeapClock)
@@ -65,6 +66,7 @@ class Watch:
             self.clock,
             self.credentials,
             connect_s=self.connect_s,
+            check_s=self.check_s,
             memory=self.memory,
             **self.options,
         )

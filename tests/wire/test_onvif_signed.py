@@ -57,6 +57,18 @@ async def test_step_two_begins_with_an_unsigned_look_at_the_clock(watch: Watch) 
     assert all(r.signed for r in camera.seen[1:])
 
 
+async def test_a_silent_device_is_known_as_such_after_the_limit_of_an_unsigned_check() -> None:
+    """Its liveness check may wait for the end of this one: a later end would hide a loss."""
+
+    async def silent(*_: object) -> None:
+        await asyncio.sleep(5)
+
+    async with OnvifDevice(replies={"*": silent}) as camera, Watch(check_s=0.6) as watch:
+        answer = await watch.signed(camera.device(), 8.0)
+    assert (answer.step, answer.verdict) == (Step.SIGNED, Verdict.NO_ANSWER)
+    assert answer.ended - answer.started < 0.6
+
+
 async def test_no_check_ever_creates_an_event_subscription(watch: Watch) -> None:
     async with OnvifDevice() as camera:
         device = camera.device(mac="00:11:22:aa:bb:cc")
