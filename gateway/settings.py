@@ -5,6 +5,7 @@ problems are reported at once, each with its key and reason.
 """
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
@@ -233,13 +234,51 @@ def _read_secret_files(values: dict[str, Any], environ: dict[str, str]) -> None:
             held[key.lower()] = text
 
 
+PLAIN = {
+    "extra_forbidden": "there is no such setting",
+    "greater_than": "must be more than {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than": "must be less than {lt:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "finite_number": "must be a number that ends",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "string_type": "must be text",
+    "path_type": "must be a path",
+    "tuple_type": "must be a list",
+    "model_type": "must be a section of settings",
+    "model_attributes_type": "must be a section of settings",
+}
+"""What pydantic finds, by its names, in words for people."""
+
+_CHOICE = re.compile(r"\^\((?P<words>[\w|]+)\)\$")
+
+
 def _problem(error: Any) -> str:  # noqa: ANN401 - pydantic's error dictionary
-    key = ".".join(str(part) for part in error["loc"]) or "settings"
-    message = str(error["msg"]).removeprefix("Value error, ")
+    message = _reason(error)
+    if not error["loc"]:  # about several settings: the message names them
+        return message
+    key = ".".join(str(part) for part in error["loc"])
     shown = error.get("input")
     secret = "dsn" in key or isinstance(shown, dict | BaseModel)
     value = "" if secret or shown is None else f" (is {shown!r})"
     return f"{key}: {message}{value}"
+
+
+def _reason(error: Any) -> str:  # noqa: ANN401 - pydantic's error dictionary
+    context = error.get("ctx", {})
+    choice = _CHOICE.fullmatch(str(context.get("pattern", "")))
+    if choice is not None:
+        return f"must be one of {choice['words'].replace('|', ', ')}"
+    plain = PLAIN.get(error["type"])
+    if plain is None:
+        return str(error["msg"]).removeprefix("Value error, ")
+    return plain.format(**context)
 
 
 def describe() -> list[tuple[str, str, str]]:

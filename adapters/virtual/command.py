@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -18,6 +19,7 @@ from adapters.virtual.files import write_archive
 from adapters.virtual.fleet import build_district, mix
 from adapters.virtual.listeners import HeldPort
 from adapters.virtual.model import VirtualDistrict
+from adapters.virtual.narration import clock_text
 from adapters.virtual.server import DistrictServer
 from adapters.virtual.traits import KILLABLE_SINGLES
 from gateway.errors import SightlineError, UsageError
@@ -82,7 +84,8 @@ def _say_json(event: Mapping[str, Any]) -> None:
 def _say_plain(event: Mapping[str, Any]) -> None:
     kind = event["event"]
     if kind == "trouble":
-        typer.echo(f"{event['at'][11:19]}Z  {event['en']}  {event['zh']}")
+        at = clock_text(datetime.fromisoformat(event["at"]))
+        typer.echo(f"{at}  {event['en']}  {event['zh']}")
     elif kind == "ready":
         ports = ", ".join(f"{name} {number}" for name, number in event["ports"].items())
         typer.echo(f"{event['channels']} channels on {event['devices']} devices answer: {ports}")

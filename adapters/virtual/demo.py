@@ -26,6 +26,7 @@ from adapters.virtual.compare import Comparison, Rules, WatchedSpan, compare
 from adapters.virtual.demo_settings import CADENCE_S, LEAST_CADENCE_S, check_cadence, settings_text
 from adapters.virtual.ledger_api import load_rows
 from adapters.virtual.listeners import HeldPort, is_free
+from adapters.virtual.narration import archive_told, clock_text, script_told
 from adapters.virtual.store_memory import postgres_mb
 from adapters.virtual.truth import read_truth
 from gateway.domain.camera import ChannelId
@@ -61,8 +62,8 @@ class Narrator:
         self.console = Console(stderr=as_json, highlight=False)
 
     def say(self, text: str) -> None:
-        """One line with the local time."""
-        self.console.print(f"[dim]{datetime.now(UTC).astimezone():%H:%M:%S}[/]  {text}")
+        """One line with the time in Asia/Shanghai."""
+        self.console.print(f"[dim]{clock_text(datetime.now(UTC))}[/]  {text}")
 
 
 def parse_seconds(text: str) -> float:
@@ -230,8 +231,8 @@ class Demo:
         credentials = ("--credentials", archive["credentials"])
         text = await self._sightline("import", *files, *credentials, "--yes", "--json")
         took = asyncio.get_running_loop().time() - begun
-        counts = json.loads(text).get("counts", {})
-        self.say(f"archive imported in {took:.1f} s 一机一档已导入：{counts}")
+        told = archive_told(json.loads(text)["counts"])
+        self.say(f"archive imported in {took:.1f} s: {told.en} 一机一档已导入：{told.zh}")
         made = await self._sightline("token", "create", "demo", "--role", "admin", "--json")
         self.token = str(json.loads(made)["token"])
 
@@ -303,7 +304,8 @@ class Demo:
     async def _measured(self, length_s: float) -> dict[str, Any]:
         await self._order({"do": "start", "length_s": length_s})
         started = await self._event("started", 10.0)
-        self.say(f"the script begins 脚本开始：{started['kinds']}")
+        told = script_told(started["kinds"])
+        self.say(f"the script begins: {told.en} 脚本开始：{told.zh}")
         await self._event("finished", length_s + 30.0)
         ended = datetime.now(UTC)
         stats = await self._get("api/v1/stats")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from typing import Final
 
 from adapters.virtual.runner import BEGIN, Told
@@ -24,6 +25,53 @@ _DEATHS: Final[Mapping[str, tuple[str, str]]] = {
     "drop_syn": ("no longer answers SYNs", "不再响应 SYN"),
     "hang": ("accepts and stays silent", "接受连接但无应答"),
 }
+
+
+_KINDS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "outage": ("single death", "single deaths", "路单机离线"),
+    "fault": ("fault", "faults", "个故障"),
+    "dip": ("short dip", "short dips", "次短暂中断"),
+    "flapping": ("camera that flaps", "cameras that flap", "路频繁掉线"),
+    "switch": ("access switch cut", "access switches cut", "台接入交换机中断"),
+    "uplink": ("uplink cut", "uplinks cut", "条上联链路中断"),
+    "blind": ("blindness of the gateway", "blindnesses of the gateway", "次网关失联"),
+}
+"""Kinds of the script: one, several, Chinese."""
+
+_ARCHIVE: Final[Mapping[str, tuple[str, str]]] = {
+    "cameras": ("cameras", "路摄像机"),
+    "devices": ("devices", "台设备"),
+    "nodes": ("network nodes", "个网络节点"),
+    "divisions": ("divisions", "个行政区划"),
+    "grids": ("grid cells", "个网格"),
+    "windows": ("maintenance windows", "项检修计划"),
+}
+"""Counts of an import that the demo tells."""
+
+ZONE: Final = timezone(timedelta(hours=8), "Asia/Shanghai")
+
+
+def clock_text(at: datetime) -> str:
+    """The time of day with its offset: `08:00:00+08:00`."""
+    return f"{at.astimezone(ZONE):%H:%M:%S}+08:00"
+
+
+def script_told(kinds: Mapping[str, int]) -> "Sentence":
+    """What the script holds."""
+    named = [(count, _KINDS.get(kind, (kind, kind, f" {kind}"))) for kind, count in kinds.items()]
+    return Sentence(
+        ", ".join(f"{count} {words[count != 1]}" for count, words in named),
+        "，".join(f"{count} {words[2]}" for count, words in named),
+    )
+
+
+def archive_told(counts: Mapping[str, int]) -> "Sentence":
+    """What was imported."""
+    named = [(counts[key], words) for key, words in _ARCHIVE.items() if counts.get(key)]
+    return Sentence(
+        ", ".join(f"{count:,} {words[0]}" for count, words in named),
+        "，".join(f"{count:,} {words[1]}" for count, words in named),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +114,10 @@ def narrate(told: Told, names: Mapping[NodeId, str]) -> Sentence | None:
         return Sentence(f"Camera {first} flaps: {en}", f"摄像机 {first} 频繁掉线：{zh}")
     if row.kind == "fault" and begins and told.seen % (EVERY // 5) == 1:
         en, zh = FAULT_WORDS[row.cause]
-        return Sentence(f"Camera {first} {en} ({told.seen}. fault)", f"摄像机 {first} {zh}")
+        return Sentence(
+            f"Camera {first} {en} (fault {told.seen})",
+            f"摄像机 {first} {zh}（第 {told.seen} 个故障）",
+        )
     if row.kind == "outage" and begins and told.seen % EVERY == 1:
         en, zh = _DEATHS[row.cause]
         return Sentence(

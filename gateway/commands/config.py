@@ -16,9 +16,11 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Read the settings; exit 2 with every problem when something is wrong."""
     settings_from(config)
     if as_json:
-        print_json({"ok": True})
+        print_json({"ok": True, "file": None if config is None else str(config.absolute())})
+    elif config is None:
+        out.print("No settings file was named (--config): environment and defaults are good.")
     else:
-        out.print("The settings are good.")
+        out.print(f"The settings are good: {config.absolute()}", highlight=False, soft_wrap=True)
 
 
 @config.command()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,10 +13,12 @@ from rich.text import Text
 
 from gateway.app import open_store
 from gateway.commands.options import (
+    SHANGHAI,
     ConfigOption,
     JsonOption,
     check_folder,
     err,
+    local,
     out,
     print_json,
     run_async,
@@ -30,7 +32,6 @@ from gateway.log import configure
 from gateway.projection import Dimension
 from gateway.reporting import group_name, read_report, to_csv
 
-SHANGHAI = timezone(timedelta(hours=8), "Asia/Shanghai")
 DAYS_MAX = 1096
 SHOWN = ("name", "channels", "online_rate", "online_rate_without_upstream", "good_condition_rate",
          "unobserved_h", "takeover_channels", "outages")  # fmt: skip
@@ -206,7 +207,7 @@ def outage_cells(outage: Outage[datetime], inventory: Inventory) -> list[object]
     for key, _ in OUTAGE_COLUMNS:
         value: object = getattr(outage, key)
         if isinstance(value, datetime):
-            value = f"{value.astimezone(SHANGHAI):%Y-%m-%d %H:%M:%S}"
+            value = local(value)
         elif isinstance(value, tuple):
             value = " → ".join(value)
         elif isinstance(value, bool):
@@ -226,7 +227,7 @@ def _explained(found: Result) -> list[str]:
     made = found.report
     return [
         f"时段 window: {made.first_day} - {made.last_day} Asia/Shanghai",
-        f"截至 as of: {found.now_at.astimezone(SHANGHAI):%Y-%m-%d %H:%M:%S} Asia/Shanghai",
+        f"截至 as of: {local(found.now_at)} Asia/Shanghai",
         FORMULA,
         "未观测 unobserved: 网关自身未能监看的时间，不计入任何比率。 Not watched; in no rate.",
         "存量故障 takeover: 导入以来从未正常的摄像机，单列。 Never seen good since import; apart.",

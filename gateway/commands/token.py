@@ -9,12 +9,14 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from gateway.app import open_store
 from gateway.commands.audited import actor
 from gateway.commands.options import (
     ConfigOption,
     JsonOption,
+    local,
     out,
     print_json,
     run_async,
@@ -78,7 +80,7 @@ async def revoke_token(store: Store, token_id: str, now_at: datetime) -> Token:
     if found is None:
         raise Refused(f"no token has the id {token_id}; `sightline token list` shows them")
     if found.revoked_at is not None:
-        raise Refused(f"token {token_id} was revoked at {found.revoked_at.isoformat()}")
+        raise Refused(f"token {token_id} was revoked at {local(found.revoked_at)}")
     row = replace(found, revoked_at=now_at)
     await store.append_audit(_line(now_at, "token.revoke", f"{row.name} ({row.id})"))
     await store.save_token(row)
@@ -120,17 +122,25 @@ async def _create(
 def list_tokens(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """List all tokens, revoked and expired ones too; never the tokens themselves."""
     now_at = datetime.now(UTC)
-    rows = [shown(row, now_at) for row in run_async(_list(config))]
+    rows = run_async(_list(config))
     if as_json:
-        print_json({"items": rows})
+        print_json({"items": [shown(row, now_at) for row in rows]})
         return
-    table = Table("ID", "Name", "Role", "Valid", "Created", "Expires", "Revoked")
+    out.print(table_of(rows, now_at))
+
+
+def table_of(rows: Sequence[Token], now_at: datetime) -> Table:
+    """The tokens for a terminal; times are Asia/Shanghai, with the offset."""
+    table = Table()
+    for name in ("ID", "Name", "Role", "Valid", "Created", "Expires", "Revoked"):
+        table.add_column(name, overflow="fold")
     for row in rows:
-        cells = (row[k] for k in ("created_at", "expires_at", "revoked_at"))
-        times = (str(cell)[:16] if cell else "-" for cell in cells)
-        valid = "yes" if row["valid"] else "no"
-        table.add_row(str(row["id"]), str(row["name"]), str(row["role"]), valid, *times)
-    out.print(table)
+        times = (
+            local(at) if at else "-" for at in (row.created_at, row.expires_at, row.revoked_at)
+        )
+        valid = "yes" if is_valid(row, now_at) else "no"
+        table.add_row(row.id, Text(row.name), row.role.value, valid, *times)
+    return table
 
 
 async def _list(config: Path | None) -> Sequence[Token]:

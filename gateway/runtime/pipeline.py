@@ -154,7 +154,8 @@ class Pipeline:
         self.poller.ask(self.judge.asks)
         self.judge.asks.clear()
         self.progress = now
-        if self.projection.first_round_at is None and not self.poller.unasked:
+        waits = self.projection.first_round_at is None
+        if waits and self.poller.targets and not self.poller.unasked:
             self._first_round(now)
 
     def _publish(self, changes: Changes[Instant], now: Instant) -> None:

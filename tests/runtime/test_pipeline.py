@@ -232,3 +232,12 @@ async def test_without_an_import_meanwhile_a_restart_ends_nothing(desk: Desk) ->
     await again.run(65.0)
     rows = (await desk.store.ledger(LedgerKind.OUTAGES, LedgerQuery())).rows
     assert {row.channel: row.ending for row in rows} == {"e0": None, "e1": None}
+
+
+async def test_without_an_archive_there_is_no_first_round() -> None:
+    store = MemoryStore()
+    await store.open()
+    desk = Desk(store, FakeClock(), None, (Inventory(), None))
+    await desk.run(60.0)
+    assert desk.pipeline.projection.first_round_at is None
+    assert desk.pipeline.readiness() == ["inventory: no archive has been imported"]

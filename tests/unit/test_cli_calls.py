@@ -1,6 +1,7 @@
 """Wrong calls end with code 2, one sentence and the way to the help; never with a traceback."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -56,3 +57,15 @@ def test_a_bare_call_shows_its_help(
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("--version") == 0
     assert capsys.readouterr().out.startswith("sightline ")
+
+
+def test_config_check_names_the_file_it_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    file = tmp_path / "some-settings.toml"
+    file.write_text("[poll]\ncadence_s = 20\n", encoding="utf-8")
+    assert call("config", "check", "--config", str(file)) == 0
+    assert str(file) in capsys.readouterr().out
+    assert call("config", "check") == 0
+    assert "No settings file was named" in capsys.readouterr().out

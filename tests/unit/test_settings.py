@@ -159,3 +159,27 @@ def test_every_setting_has_a_meaning() -> None:
     assert len(rows) > 30
     assert all(meaning for _, _, meaning in rows)
     assert not any("SecretStr" in default or "***" in default for _, default, _ in rows)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[poll]\nslotz = 3\n", "poll.slotz: there is no such setting (is 3)"),
+        ("[poll]\ncadence_s = -1\n", "poll.cadence_s: must be more than 0 (is -1)"),
+        ("[poll]\ncadence_s = 'x'\n", "poll.cadence_s: must be a number (is 'x')"),
+        ("[poll]\nslots = 1.5\n", "poll.slots: must be a whole number (is 1.5)"),
+        ("[judge]\nconfirm_failures = 1\n", "judge.confirm_failures: must be at least 2 (is 1)"),
+        ("[web]\nport = 70000\n", "web.port: must be at most 65535 (is 70000)"),
+        ("[web]\nhost = 5\n", "web.host: must be text (is 5)"),
+        ("[network]\nvirtual = 'maybe'\n", "network.virtual: must be true or false (is 'maybe')"),
+        ("[network]\ncanaries = 5\n", "network.canaries: must be a list (is 5)"),
+        ("[log]\nlevel = 'loud'\n",
+         "log.level: must be one of debug, info, warning, error (is 'loud')"),
+        ("store = 5\n", "store: must be a section of settings (is 5)"),
+        ("[poll]\nconnect_s = 4\n", "poll.connect_s: must not exceed poll.check_s"),
+    ],
+)  # fmt: skip
+def test_problems_are_told_in_plain_words(tmp_path: Path, text: str, problem: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(toml(tmp_path, text))
+    assert caught.value.problems == [problem]

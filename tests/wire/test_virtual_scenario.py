@@ -2,13 +2,14 @@
 
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import cache
 
 import pytest
 
 from adapters.virtual.fleet import build_district
 from adapters.virtual.model import Quirk, Trouble, TruthRow, VirtualDistrict
-from adapters.virtual.narration import narrate
+from adapters.virtual.narration import archive_told, clock_text, narrate, script_told
 from adapters.virtual.runner import BEGIN, Told
 from adapters.virtual.scenario import (
     AFTER_REBOOT,
@@ -155,3 +156,30 @@ def test_notable_steps_are_told_in_both_languages_and_the_rest_is_not() -> None:
     assert narrate(told("dip"), {}) is None
     for cause in (*WHILE_UP, *AFTER_REBOOT):
         assert narrate(told("fault", cause=str(cause)), {}) is not None
+
+
+def test_a_fault_is_counted_in_words_of_both_languages() -> None:
+    fault = narrate(told("fault", cause="clock"), {})
+    assert fault is not None
+    assert fault.en == "Camera c1 has a clock that is minutes off (fault 1)"
+    assert fault.zh.endswith("（第 1 个故障）")
+
+
+def test_the_script_is_told_in_both_languages() -> None:
+    kinds = Counter(t.kind for t in script(1))
+    sentence = script_told(kinds)
+    assert f"{kinds['outage']} single deaths" in sentence.en
+    assert "1 blindness of the gateway" in sentence.en
+    assert f"{kinds['outage']} 路单机离线" in sentence.zh
+    assert not {"{", "'"} & set(sentence.en + sentence.zh)
+    assert not any(kind in sentence.zh for kind in kinds)
+
+
+def test_what_was_imported_is_told_in_both_languages() -> None:
+    sentence = archive_told({"cameras": 12_328, "devices": 11_000, "grids": 3_641, "notes": 2})
+    assert sentence.en == "12,328 cameras, 11,000 devices, 3,641 grid cells"
+    assert sentence.zh == "12,328 路摄像机，11,000 台设备，3,641 个网格"
+
+
+def test_the_time_of_day_carries_its_zone() -> None:
+    assert clock_text(datetime(2026, 3, 1, 16, 0, 1, tzinfo=UTC)) == "00:00:01+08:00"

@@ -1,6 +1,7 @@
 """`token`, `audit` and `report` over a store: what they write, print and refuse."""
 
 import csv
+import io
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -9,11 +10,12 @@ import pytest
 from fakes.ledger_rows import at, outage, rollup
 from fakes.web_service import channel, district
 from python_calamine import CalamineWorkbook
+from rich.console import Console
 
 from adapters.memory import MemoryStore
 from gateway.commands.audit import read_audit
 from gateway.commands.report import Result, as_dict, parse_day, write_workbook
-from gateway.commands.token import create_token, parse_span, revoke_token, shown
+from gateway.commands.token import create_token, parse_span, revoke_token, shown, table_of
 from gateway.domain.ledger import Changes
 from gateway.errors import Refused, UsageError
 from gateway.ports import AuditEntry, Role
@@ -54,6 +56,16 @@ async def test_a_token_is_revoked_once() -> None:
     with pytest.raises(Refused, match="no token has the id"):
         await revoke_token(store, "none", NOW)
     assert [line.action for line in await store.audit()] == ["token.revoke", "token.create"]
+
+
+async def test_times_of_tokens_are_listed_with_their_offset() -> None:
+    store = await open_store()
+    await create_token(store, "x", Role.VIEWER, NOW, timedelta(days=1))
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(table_of(await store.tokens(), NOW))
+    shown_text = console.export_text()
+    assert "2026-03-02 12:00:00+08:00" in shown_text
+    assert "2026-03-03 12:00:00+08:00" in shown_text
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 65, "a\nb"])
@@ -159,7 +171,7 @@ async def test_the_workbook_holds_rates_outages_and_what_they_mean(tmp_path: Pat
     (line,) = book.get_sheet_by_name("离线记录").to_python()[1:]
     assert line[0] == "=1+1"  # a text cell: no formula, and no apostrophe to be seen
     assert line[1] == "第0镇"
-    assert "2026-03-01 12:30:00" in line  # Asia/Shanghai
+    assert "2026-03-01 12:30:00+08:00" in line
     assert "tcp: refused" in line
     explained = str(book.get_sheet_by_name("说明").to_python())
     assert "good / (elapsed - unobserved" in explained
