@@ -8,6 +8,9 @@
 | `windows.csv` | id, target, starts_at, ends_at, daily_from, daily_to, reason |
 | `grids.geojson` | id, name, village_code, township_code, synthetic; Polygon or MultiPolygon |
 | `places.geojson` | id, name, kind, weight, synthetic; Point, LineString or Polygon |
+| `footprints.geojson` | id, synthetic; Polygon: buildings |
+| `prohibited.geojson` | id, name, kind, synthetic; Polygon: where no camera may look |
+| `candidates.csv` | id, name, kind, longitude, latitude, power, network, cost: poles to come |
 | `credentials.csv` | name, username, password; readable by its owner only |
 
 `cameras.csv` names an access switch in `node_id`; devices with several channels are rows of
@@ -47,6 +50,9 @@ CAMERA_COLUMNS = (
 NODE_COLUMNS = ("id", "kind", "name", "parent_id", "maintainer", "carrier", "contact")
 DIVISION_COLUMNS = ("code", "name", "parent", "source")
 WINDOW_COLUMNS = ("id", "target", "starts_at", "ends_at", "daily_from", "daily_to", "reason")
+CANDIDATE_COLUMNS = (
+    "id", "name", "kind", "longitude", "latitude", "power", "network", "cost",
+)  # fmt: skip
 CREDENTIAL_COLUMNS = ("name", "username", "password")
 
 
@@ -54,7 +60,8 @@ def write_archive(district: VirtualDistrict, folder: Path) -> dict[str, Path]:
     """Write all files of a district into `folder` (made if missing), over older ones.
 
     Returns:
-        The paths by name: cameras, nodes, divisions, windows, grids, places, credentials.
+        The paths by name: cameras, nodes, divisions, windows, candidates, grids, places, footprints,
+        prohibited, credentials.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tables: Mapping[str, tuple[Sequence[str], Iterable[Sequence[str]]]] = {
@@ -62,8 +69,14 @@ def write_archive(district: VirtualDistrict, folder: Path) -> dict[str, Path]:
         "nodes": (NODE_COLUMNS, _node_rows(district)),
         "divisions": (DIVISION_COLUMNS, _division_rows(district)),
         "windows": (WINDOW_COLUMNS, _window_rows(district)),
+        "candidates": (CANDIDATE_COLUMNS, _candidate_rows(district)),
     }
-    features = {"grids": _grid_features(district.grids), "places": _place_features(district)}
+    features = {
+        "grids": _grid_features(district.grids),
+        "places": _place_features(district),
+        "footprints": _building_features(district),
+        "prohibited": _private_features(district),
+    }
     written = {}
     for name, (columns, rows) in tables.items():
         written[name] = folder / f"{name}.csv"
@@ -198,3 +211,38 @@ def _place_features(district: VirtualDistrict) -> Iterator[Mapping[str, object]]
             },
             "geometry": place.geometry,
         }
+
+
+def _building_features(district: VirtualDistrict) -> Iterator[Mapping[str, object]]:
+    for one in district.buildings:
+        properties = {"id": one.id, "synthetic": True}
+        yield {"type": "Feature", "id": one.id, "properties": properties, "geometry": one.geometry}
+
+
+def _private_features(district: VirtualDistrict) -> Iterator[Mapping[str, object]]:
+    for area in district.private_areas:
+        properties = {"id": area.id, "name": area.name, "kind": area.kind, "synthetic": True}
+        yield {
+            "type": "Feature",
+            "id": area.id,
+            "properties": properties,
+            "geometry": area.geometry,
+        }
+
+
+def _candidate_rows(district: VirtualDistrict) -> Iterator[Sequence[str]]:
+    for pole in district.poles:
+        yield (
+            pole.id,
+            pole.name,
+            pole.kind,
+            _degrees(pole.longitude),
+            _degrees(pole.latitude),
+            _known(pole.power),
+            _known(pole.network),
+            "" if pole.cost is None else f"{pole.cost:.0f}",
+        )
+
+
+def _known(value: bool | None) -> str:  # noqa: FBT001 - a cell of a table
+    return "" if value is None else str(int(value))

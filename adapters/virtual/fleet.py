@@ -17,6 +17,7 @@ from adapters.virtual.network import Network, Slot, build_network
 from adapters.virtual.places import build_places
 from adapters.virtual.siting import FULL_SIZE, LEAST, plan_units
 from adapters.virtual.streets import build_streets
+from adapters.virtual.townscape import build_buildings, build_poles, points_of
 from adapters.virtual.traits import KILLABLE_SINGLES, Trait, draw_killable, draw_links, draw_traits
 from gateway.domain.camera import (
     Camera,
@@ -84,18 +85,30 @@ def build_district(
         maker.device(slot, trait, killable=index in killable)
         for index, (slot, trait) in enumerate(zip(network.slots, traits, strict=True))
     )
+    places = build_places(seed, land, streets)
+    clear = points_of(place.geometry for place in places)
+    buildings, private_areas = build_buildings(seed, streets, clear)
+    used = {
+        (camera.longitude, camera.latitude)
+        for virtual in devices
+        for camera in virtual.channels
+        if camera.longitude is not None and camera.latitude is not None
+    }
     return VirtualDistrict(
         seed=seed,
         devices=devices,
         nodes=network.nodes + tuple(_device_nodes(devices, network)),
         divisions=divisions,
         grids=land.cells,
-        places=build_places(seed, land, streets),
+        places=places,
         links={str(code): link for code, link in draw_links(seed, plan).items()},
         canaries=tuple((host, canary_port) for host in CANARY_HOSTS),
         username=USERNAME,
         password=_password(seed),
         windows=tuple(_windows(seed, network.nodes, devices)),
+        buildings=buildings,
+        private_areas=private_areas,
+        poles=build_poles(seed, streets, used),
     )
 
 

@@ -142,6 +142,38 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Building:
+    """A building's footprint; `geometry` is a GeoJSON polygon, WGS-84."""
+
+    id: str
+    geometry: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateArea:
+    """Where no camera may look: a dormitory, a bathroom, a ward."""
+
+    id: str
+    name: str
+    kind: str
+    geometry: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Pole:
+    """A pole or wall without a camera: where one could be added. None = nobody knows."""
+
+    id: str
+    name: str
+    kind: str
+    longitude: float
+    latitude: float
+    power: bool | None
+    network: bool | None
+    cost: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class VirtualDistrict:
     """The whole district; the same seed and size give the same one."""
 
@@ -158,6 +190,9 @@ class VirtualDistrict:
     password: str = field(repr=False)
     """Made from the seed at run time; the credential set is called `district`."""
     windows: tuple[Window, ...] = ()
+    buildings: tuple[Building, ...] = ()
+    private_areas: tuple[PrivateArea, ...] = ()
+    poles: tuple[Pole, ...] = ()
 
     @property
     def channels(self) -> tuple[Camera, ...]:

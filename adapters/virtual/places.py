@@ -26,6 +26,7 @@ WEIGHTS: Mapping[str, float] = {
 """Kinds of place with their weight."""
 _SCHOOL_SHARE, _SQUARE_SHARE, _MARKET_SHARE, _PARK_SHARE = 0.5, 0.35, 0.15, 0.12
 _CITY_STATIONS = (("榆阳汽车站", -1500.0), ("榆阳火车站", -4200.0), ("城北客运站", 4300.0))
+_ENTRANCE_M = 14.0
 _CITY_ROADS = 24
 _CITY_REACH_M = 4800.0
 
@@ -80,8 +81,9 @@ def _village_places(
             yield f"{short}公园", "park", _block(rng, middle, 150, 110)
     entrance = next((s for s in stands if s.pole.setting is Setting.ENTRANCE), None)
     if entrance is not None:
-        point = {"type": "Point", "coordinates": [entrance.longitude, entrance.latitude]}
-        yield f"{name}村口", "village_entrance", point
+        # Beside the pole, on the road: what its cameras look at.
+        beside = plane.along(entrance.pole.position, entrance.pole.bearing_deg, _ENTRANCE_M)
+        yield f"{name}村口", "village_entrance", _point(beside)
     elif not is_street(village.township):
         yield f"{name}村口", "village_entrance", _point(middle)
 
