@@ -109,9 +109,7 @@ def demo(
     """
     length_s = parse_seconds(for_) if for_ else None
     check_cadence(cadence)
-    folder = state_dir or Path(tempfile.mkdtemp(prefix="sightline-demo-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o711)  # the store's own user must get through when root runs the demo
+    folder = make_folder(state_dir)
     wish = Wish(seed, cameras, length_s, cadence, port, folder.resolve(), as_json)
     tell = Narrator(as_json=as_json)
     try:
@@ -129,6 +127,16 @@ def demo(
         typer.echo(json.dumps(result, ensure_ascii=False))
     if not result["ok"]:
         raise typer.Exit(1)
+
+
+def make_folder(wanted: Path | None) -> Path:
+    """The folder of a demo; one that is there already stays as its owner made it."""
+    if wanted is not None and wanted.is_dir():
+        return wanted
+    folder = wanted or Path(tempfile.mkdtemp(prefix="sightline-demo-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o711)  # the store's own user must get through when root runs the demo
+    return folder
 
 
 class Demo:
@@ -299,14 +307,29 @@ class Demo:
         )
         while True:
             await self._order({"do": "start", "length_s": OPEN_END_S * self.scale})
-            await self._event("finished", 2 * OPEN_END_S * self.scale + 60.0)
+            await self._while_alive("finished", 2 * OPEN_END_S * self.scale + 60.0)
+
+    async def _while_alive(self, kind: str, limit_s: float) -> dict[str, Any]:
+        """The district's next event of a kind; at once trouble when the gateway ends meanwhile."""
+        if self.gateway is None:
+            raise Unavailable("the gateway is not running")
+        event = asyncio.create_task(self._event(kind, limit_s))
+        end = asyncio.create_task(self.gateway.wait())
+        try:
+            await asyncio.wait({event, end}, return_when=asyncio.FIRST_COMPLETED)
+            self._check_alive()
+            return await event
+        finally:
+            for task in (event, end):
+                task.cancel()
+            await asyncio.gather(event, end, return_exceptions=True)
 
     async def _measured(self, length_s: float) -> dict[str, Any]:
         await self._order({"do": "start", "length_s": length_s})
         started = await self._event("started", 10.0)
         told = script_told(started["kinds"])
         self.say(f"the script begins: {told.en} 脚本开始：{told.zh}")
-        await self._event("finished", length_s + 30.0)
+        await self._while_alive("finished", length_s + 30.0)
         ended = datetime.now(UTC)
         stats = await self._get("api/v1/stats")
         channels = await self._channels()
