@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from fakes.absent import absent
 from fakes.district import District
+from fakes.fault_report import Measured, heading, of_faults, table
 from fakes.postgres import (
     Server,
     embedded_server,
@@ -13,7 +14,7 @@ from fakes.postgres import (
     installed_server,
     state_dir,
 )
-from fakes.town import SCALE, Town, make_town
+from fakes.town import SCALE, TORTURE, Town, make_town
 
 from adapters.postgres.store import PostgresStore
 
@@ -83,3 +84,29 @@ def town(district: District) -> Iterator[Town]:
         finally:
             made.service.close()
         assert not made.leaks(), "a secret stands in what was written during the tests"
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest) -> Measured:
+    """Notes figures for the summary of `make torture`."""
+    properties: list[tuple[str, object]] = request.node.user_properties
+
+    def note(what: str, value: object) -> None:
+        properties.append((what, value))
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """After `make torture`: what docs/design/faults.md says of the last full run, ready to paste."""
+    found = [
+        report
+        for outcome in ("passed", "failed", "error", "skipped")
+        for report in terminalreporter.getreports(outcome)
+        if isinstance(report, pytest.TestReport) and of_faults(report)
+    ]
+    if not TORTURE or not found:
+        return
+    terminalreporter.section("fault matrix")
+    for line in (heading(), "", *table(sorted(found, key=lambda report: report.start))):
+        terminalreporter.write_line(line)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from fakes.district import until
+from fakes.fault_report import Measured
 from fakes.honesty import Span, Watched, lies
 from fakes.town import MARKS, TORTURE, Town
 
@@ -59,7 +60,7 @@ class Turmoil:
 
 
 def test_kill_9_of_the_gateway_at_random_moments_loses_doubles_and_invents_nothing(
-    town: Town,
+    town: Town, measured: Measured
 ) -> None:
     since = town.settle()
     district, service, scale = town.district, town.service, town.scale
@@ -126,6 +127,10 @@ def test_kill_9_of_the_gateway_at_random_moments_loses_doubles_and_invents_nothi
         assert any(g.started_at <= at <= end for g, end in zip(gaps, ends, strict=True)), at
     district.heal("passwords")
     assert district.stats()["refused_logins_max_in_31_min"] == 2, "no restart forgets a refusal"
+    measured("kills", len(killed))
+    measured("deaths meanwhile", turmoil.number)
+    measured("restart median, most, s", f"{median(starts):.1f}, {max(starts):.1f}")
+    measured("holes", len(gaps))
 
 
 def gaps_since(rows: LedgerRows, since: datetime) -> list[GatewayGap[datetime]]:
@@ -169,7 +174,7 @@ def remembered(town: Town, incident: str) -> Any:
     "moment", ["starting", "first round", "settled"] if TORTURE else ["first round", "settled"]
 )
 def test_sigterm_flushes_and_stops_within_ten_seconds_and_leaves_a_clean_store(
-    town: Town, moment: str
+    town: Town, moment: str, measured: Measured
 ) -> None:
     since = town.settle()
     service, scale = town.service, town.scale
@@ -208,6 +213,7 @@ def test_sigterm_flushes_and_stops_within_ten_seconds_and_leaves_a_clean_store(
         "what was watched until the stop is known"
     )
     assert gap.ended_at <= began
+    measured("stopped after, s", round(took, 1))
 
 
 def test_a_second_sigterm_ends_at_once_and_leaves_no_store_behind(town: Town) -> None:
@@ -224,13 +230,14 @@ def test_a_second_sigterm_ends_at_once_and_leaves_no_store_behind(town: Town) ->
     service.start()
 
 
-def test_sigterm_with_a_store_that_hangs_still_ends_within_ten_seconds(town: Town) -> None:
+def test_sigterm_with_a_store_that_hangs_still_ends_within_ten_seconds(
+    town: Town, measured: Measured
+) -> None:
     town.settle()
     service = town.service
     with service.store_frozen():
         code, took = service.terminate(20.0)
-        left = service.store_processes()
     assert took < STOP_S
     assert code in {0, 3}
-    del left
+    measured("stopped after, s", round(took, 1))
     until("no postgres is left", 10, lambda: not service.store_processes())

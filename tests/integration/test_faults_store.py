@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime
 
 from fakes.district import Cut, until
+from fakes.fault_report import Measured
 from fakes.honesty import Watched, lies
 from fakes.service import Service
 from fakes.town import MARKS, TORTURE, Town
@@ -18,7 +19,7 @@ MORE_MB = 60.0 if TORTURE else 20.0
 
 
 def test_a_frozen_store_stops_nothing_and_every_transition_arrives_with_its_true_time(
-    town: Town,
+    town: Town, measured: Measured
 ) -> None:
     since = town.settle()
     service, district, scale = town.service, town.district, town.scale
@@ -46,8 +47,10 @@ def test_a_frozen_store_stops_nothing_and_every_transition_arrives_with_its_true
         ready, live = service.ask("/readyz"), service.ask("/livez")
         assert (ready.status, live.status) == (503, 200)
         assert [reason.partition(":")[0] for reason in ready.json["reasons"]] == ["store"]
-        assert service.rss_mb() - before_mb < MORE_MB
-        assert service.get("/api/v1/stats")["store_pending_rows"] < 5 * scale.cameras
+        more_mb = service.rss_mb() - before_mb
+        assert more_mb < MORE_MB
+        pending = service.get("/api/v1/stats")["store_pending_rows"]
+        assert pending < 5 * scale.cameras
     until("ready again", 20, lambda: not service.reasons())
     down = district.cuts["frozen-in"]
     until("all is written", 10, lambda: town.open_outages() == set(down.channels))
@@ -56,13 +59,19 @@ def test_a_frozen_store_stops_nothing_and_every_transition_arrives_with_its_true
     until("all are back", scale.back_s, lambda: not town.open_outages())
     told_the_truth(town, since)
     assert not [gap for gap in service.rows().gaps if gap.started_at >= since], "we saw everything"
+    measured("frozen for, s", FROZEN_S)
+    measured("more memory, MB", round(more_mb, 1))
+    measured("rows that waited", pending)
 
 
-def test_kill_9_of_the_store_again_and_again_loses_and_doubles_no_row(town: Town) -> None:
+def test_kill_9_of_the_store_again_and_again_loses_and_doubles_no_row(
+    town: Town, measured: Measured
+) -> None:
     since = town.settle()
     service, district, scale = town.service, town.district, town.scale
     victims = [v for v in district.mortal() if not v.device.tls]
     kills = 10 if TORTURE else 2
+    back: list[float] = []
     for number in range(kills):
         name = f"killed-{number}"
         cut = district.apply(
@@ -71,7 +80,9 @@ def test_kill_9_of_the_store_again_and_again_loses_and_doubles_no_row(town: Town
         until("they are failing", scale.confirm_s, lambda cut=cut: seen_suspect(service, cut))  # type: ignore[misc]
         old = service.postmaster()
         os.kill(old, signal.SIGKILL)
+        began = time.monotonic()
         until("another server runs", 20, lambda old=old: runs_anew(service, old))  # type: ignore[misc]
+        back.append(time.monotonic() - began)
         assert service.ask("/livez").status == 200
         if number % 2:
             district.heal(name)
@@ -83,6 +94,8 @@ def test_kill_9_of_the_store_again_and_again_loses_and_doubles_no_row(town: Town
     told_the_truth(town, since)
     assert service.process is not None
     assert service.process.poll() is None
+    measured("kills", kills)
+    measured("another server after, at most, s", round(max(back), 1))
 
 
 # --- what the tests ask
