@@ -8,7 +8,8 @@ bytes are parsed by httptools (Node's llhttp). docs/adr/0003 tells why it exists
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import httptools
@@ -23,6 +24,8 @@ TLS_RECORD: Final = (b"\x15\x03", b"\x16\x03")
 """Alert and handshake records: the port speaks TLS (quirk 17)."""
 RETRIED: Final = frozenset({Trouble.CLOSED, Trouble.GARBLED})
 _INTERIM: Final = range(100, 200)
+Done = Callable[[Device, Reply | NoReply], None]
+"""Told how a request ended that nobody awaits (`Http1Transport.ask`)."""
 _Asked = tuple[Device, str, int, bool]
 """Device, path, length of the body, whether the connection is to be kept."""
 
@@ -30,7 +33,8 @@ _Asked = tuple[Device, str, int, bool]
 class _Line(asyncio.Protocol):
     """One connection to one device, and the reply that is being read on it.
 
-    Invariant: at most one request is under way (`waiter`); bytes without a request close the line.
+    Invariant: at most one request is under way (`on_end`); bytes without a request close the line. What
+    reads the reply is made with its first byte: thousands of long polls wait for theirs.
     """
 
     __slots__ = (
@@ -43,6 +47,7 @@ class _Line(asyncio.Protocol):
         "headed_at",
         "headers",
         "lost",
+        "on_end",
         "parser",
         "rests_since",
         "size",
@@ -50,23 +55,18 @@ class _Line(asyncio.Protocol):
         "stays",
         "transport",
         "trouble",
-        "waiter",
     )
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
-        self.waiter: asyncio.Future[None] | None = None
+        self.on_end: Callable[[], object] | None = None
         self.rests_since = 0.0
         self.lost = False
 
-    def begin(self, waiter: asyncio.Future[None]) -> None:
-        """A request is about to be sent."""
-        self.waiter = waiter
-        self.parser = httptools.HttpResponseParser(self)
+    def begin(self, on_end: Callable[[], object]) -> None:
+        """A request is about to be sent; `on_end` is called once, when its reply is over."""
+        self.on_end = on_end
         self.status = 0
-        self.headers: dict[str, str] = {}
-        self.challenges: list[str] = []
-        self.body: list[bytes] = []
         self.size = 0
         self.first = b""
         self.headed_at = 0.0
@@ -76,15 +76,23 @@ class _Line(asyncio.Protocol):
         self.flaw: Flaw | None = None
         self.trouble: Trouble | None = None
 
+    def _listen(self, first: bytes) -> None:
+        self.first = first
+        self.parser = httptools.HttpResponseParser(self)
+        self.headers: dict[str, str] = {}
+        self.challenges: list[str] = []
+        self.body: list[bytes] = []
+
     def rest(self, now: float) -> None:
         """Nothing is under way: hold no more than the connection (9,000 of them lie idle)."""
         self.rests_since = now
         del self.parser, self.headers, self.challenges, self.body
 
-    def _finish(self) -> None:
-        waiter, self.waiter = self.waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+    def finish(self) -> None:
+        """The reply is over, or nobody waits for it any longer."""
+        on_end, self.on_end = self.on_end, None
+        if on_end is not None:
+            on_end()
 
     # --- asyncio
 
@@ -94,11 +102,11 @@ class _Line(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Some bytes of the reply."""
-        if self.waiter is None:
+        if self.on_end is None:
             self.drop()
             return
         if not self.first:
-            self.first = bytes(data[:8])
+            self._listen(bytes(data[:8]))
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserError:
@@ -108,12 +116,12 @@ class _Line(asyncio.Protocol):
             self.flaw = Flaw.BROKEN if self.headed_at else None
             self.trouble = None if self.headed_at else Trouble.GARBLED
             self.drop()
-            self._finish()
+            self.finish()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Closed by the device, or by us."""
         self.lost = True
-        if self.waiter is None:
+        if self.on_end is None:
             return
         if self.headed_at:
             # Without Content-Length and chunks, the end of the connection ends the body.
@@ -121,7 +129,7 @@ class _Line(asyncio.Protocol):
             self.flaw = None if self.complete else Flaw.BROKEN
         else:
             self.trouble = Trouble.GARBLED if self.first else Trouble.CLOSED
-        self._finish()
+        self.finish()
 
     def drop(self) -> None:
         """Close without waiting."""
@@ -165,7 +173,7 @@ class _Line(asyncio.Protocol):
         if self.size > BODY_LIMIT:
             self.flaw = Flaw.TOO_LARGE
             self.drop()
-            self._finish()
+            self.finish()
         elif self.flaw is None:
             self.body.append(data)
 
@@ -176,7 +184,7 @@ class _Line(asyncio.Protocol):
             return
         if self.flaw is None:
             self.complete = True
-        self._finish()
+        self.finish()
 
 
 def tls_context() -> ssl.SSLContext:
@@ -199,6 +207,7 @@ class Http1Transport:
         self.keeping = keeping
         self._connect_s = connect_s
         self._kept: dict[DeviceId, _Line] = {}
+        self._asked: dict[DeviceId, _Line] = {}
         self._heads: dict[DeviceId, tuple[Mapping[str, str], _Asked, bytes]] = {}
         self._tls = tls_context()
 
@@ -224,20 +233,85 @@ class Http1Transport:
                 self.keeping.let_go(device.id)
         return outcome
 
+    def let_go(self, device: DeviceId) -> None:
+        """Close the connection to a device, whatever waits on it; `done` is not called any more."""
+        for lines in (self._kept, self._asked):
+            line = lines.pop(device, None)
+            if line is not None:
+                line.on_end = None
+                line.drop()
+
     def forget(self, device: DeviceId) -> None:
         """See `Transport.forget`."""
-        line = self._kept.pop(device, None)
-        if line is not None:
-            line.drop()
+        self.let_go(device)
         self._heads.pop(device, None)
         self.keeping.forget(device)
 
     async def close(self) -> None:
         """See `Transport.close`."""
-        for line in self._kept.values():
-            line.drop()
-        self._kept.clear()
+        for device in (*self._kept, *self._asked):
+            self.let_go(device)
         await asyncio.sleep(0)
+
+    # --- long polls: nobody awaits them, so that each costs no task and no timer
+
+    @property
+    def asked(self) -> int:
+        """Requests of `ask` under way."""
+        return len(self._asked)
+
+    def ask(
+        self, device: Device, path: str, body: bytes, headers: Mapping[str, str], done: Done
+    ) -> bool:
+        """Send a request on the kept connection; `done` is told once how it ended.
+
+        There is no time limit but `give_up`. False: no connection stands (`connect` makes one), and
+        nothing was sent.
+        """
+        line = self._kept.pop(device.id, None)
+        if line is None or line.transport is None or line.lost or _closing(line):
+            if line is not None:
+                line.drop()
+            return False
+        loop = asyncio.get_running_loop()
+        keep = self.keeping.wanted(device.id, len(self._kept))
+        self._asked[device.id] = line
+        line.begin(partial(loop.call_soon, self._answered, device, line, loop.time(), keep, done))
+        line.transport.write(self._head(device, path, headers, len(body), keep=keep) + body)
+        return True
+
+    def give_up(self, device: DeviceId) -> None:
+        """End a request of `ask` that is under way, soon: its time is over."""
+        line = self._asked.get(device)
+        if line is not None:
+            line.finish()
+
+    async def connect(self, device: Device, deadline: float) -> NoReply | None:
+        """Make the connection for `ask` where there is none; what was in the way, or None."""
+        line = self._kept.get(device.id)
+        if line is not None and not line.lost and not _closing(line):
+            return None
+        dialled = await self._connect(device, deadline)
+        if isinstance(dialled, NoReply):
+            return dialled
+        dialled.rests_since = asyncio.get_running_loop().time()
+        self._kept[device.id] = dialled
+        return None
+
+    def _answered(
+        self, device: Device, line: _Line, sent: float, keep: bool, done: Done  # noqa: FBT001
+    ) -> None:  # fmt: skip
+        if self._asked.get(device.id) is not line:
+            return  # let go of meanwhile
+        del self._asked[device.id]
+        ended = asyncio.get_running_loop().time()
+        if not line.headed_at:
+            line.drop()
+            done(device, _no_reply(line, None, ended - sent, reused=True))
+            return
+        reply = _reply(line, None, sent, ended)
+        self._put_back(device, line, keep=keep, reused=True, lost=False, times=(sent, ended))
+        done(device, reply)
 
     async def _once(
         self,
@@ -263,7 +337,7 @@ class Http1Transport:
         sent = loop.time()
         keep = self.keeping.wanted(device.id, len(self._kept))
         waiter = loop.create_future()
-        line.begin(waiter)
+        line.begin(partial(_expire, waiter))
         timer = loop.call_at(deadline, _expire, waiter)
         try:
             assert line.transport is not None  # noqa: S101 - connected
@@ -274,24 +348,13 @@ class Http1Transport:
             raise
         finally:
             timer.cancel()
-            line.waiter = None
+            line.on_end = None
         connect_s = None if reused else sent - started
         ended = loop.time()
         if not line.headed_at:
             line.drop()
             return _no_reply(line, connect_s, ended - started, reused=reused)
-        if not line.complete and line.flaw is None:
-            line.flaw = Flaw.ENDLESS
-        reply = Reply(
-            line.status,
-            line.headers,
-            line.body[0] if len(line.body) == 1 else b"".join(line.body),
-            tuple(line.challenges),
-            line.flaw,
-            connect_s,
-            line.headed_at - sent,
-            ended - line.headed_at,
-        )
+        reply = _reply(line, connect_s, sent, ended)
         self._put_back(device, line, keep=keep, reused=reused, lost=lost, times=(started, ended))
         return reply
 
@@ -368,6 +431,21 @@ def _closing(line: _Line) -> bool:
 def _expire(waiter: "asyncio.Future[None]") -> None:
     if not waiter.done():
         waiter.set_result(None)
+
+
+def _reply(line: _Line, connect_s: float | None, sent: float, ended: float) -> Reply:
+    if not line.complete and line.flaw is None:
+        line.flaw = Flaw.ENDLESS
+    return Reply(
+        line.status,
+        line.headers,
+        line.body[0] if len(line.body) == 1 else b"".join(line.body),
+        tuple(line.challenges),
+        line.flaw,
+        connect_s,
+        line.headed_at - sent,
+        ended - line.headed_at,
+    )
 
 
 def _no_reply(line: _Line, connect_s: float | None, waited: float, *, reused: bool) -> NoReply:

@@ -9,7 +9,6 @@ number or MAC to compare. What was not tested keeps its state, open or not.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
 
 from adapters.dial import Trouble
 from adapters.onvif import budget
@@ -17,7 +16,8 @@ from adapters.onvif.codec import GSDT_BODY, GSDT_HEADERS, Codec
 from adapters.onvif.http1 import Http1Transport
 from adapters.onvif.identity import FINDINGS, Walk, Walked
 from adapters.onvif.known import KnownReplies
-from adapters.onvif.signing import Kind, Signer
+from adapters.onvif.logins import Logins
+from adapters.onvif.signing import Kind
 from adapters.onvif.transport import Keeping, NoReply, Transport
 from adapters.onvif.verdict import Reached, chain, reach
 from gateway.domain.camera import Device, DeviceId
@@ -31,11 +31,10 @@ from gateway.domain.observation import (
     Verdict,
 )
 from gateway.errors import Unavailable
-from gateway.ports import Credential, ProbeContext
+from gateway.ports import ProbeContext
 
 MARGIN_S = 0.15
 """How long before the deadline we stop, to answer in time."""
-_NOTHING = DeviceMemory()
 
 
 class OnvifProbe:
@@ -55,7 +54,6 @@ class OnvifProbe:
         codec: Codec | None = None,
     ) -> None:
         self._clock = context.clock
-        self._credentials = context.credentials
         self._check_s = context.check_s
         self._clock_limit_s = context.clock_limit_s
         self._transport = transport or Http1Transport(
@@ -63,11 +61,14 @@ class OnvifProbe:
         )
         self._known = KnownReplies()
         self._codec = codec or Codec()
-        self._breaker = budget.Breaker(context.breaker_devices, context.breaker_window_s)
-        self._memory: dict[DeviceId, DeviceMemory] = dict(context.memory)
-        self._told: dict[DeviceId, DeviceMemory] = dict(context.memory)
-        self._tags: dict[Credential, str] = {}
+        self.logins = Logins(
+            context.clock,
+            context.credentials,
+            context.memory,
+            budget.Breaker(context.breaker_devices, context.breaker_window_s),
+        )
         self._clock_refused: set[DeviceId] = set()
+        self._pulled: set[DeviceId] = set()
         for device, memory in context.memory.items():
             if memory.keeps is not None:
                 self._transport.keeping.start(device, memory.keeps)
@@ -75,7 +76,7 @@ class OnvifProbe:
     @property
     def open_breakers(self) -> frozenset[str]:
         """Names of the credential sets with which nothing is signed now."""
-        return self._breaker.open_sets(self._clock.now())
+        return self.logins.open_breakers
 
     async def check(self, device: Device, step: Step, deadline: Instant) -> Answer:
         """See `Probe.check`.
@@ -99,8 +100,7 @@ class OnvifProbe:
     def forget(self, device: DeviceId) -> None:
         """See `Probe.forget`."""
         self._transport.forget(device)
-        self._memory.pop(device, None)
-        self._told.pop(device, None)
+        self.logins.forget(device)
         self._clock_refused.discard(device)
 
     async def close(self) -> None:
@@ -114,6 +114,8 @@ class OnvifProbe:
         started = self._clock.now()
         limit = asyncio.get_running_loop().time() + (deadline - started - MARGIN_S)
         outcome = await self._transport.post(device, device.path, GSDT_BODY, GSDT_HEADERS, limit)
+        if device.id in self._pulled:
+            self._transport.let_go(device.id)
         ended = self._clock.now()
         if isinstance(outcome, NoReply) and outcome.trouble is Trouble.TIMEOUT:
             # It had until the deadline; that our loop woke up later is not known of the device.
@@ -170,15 +172,14 @@ class OnvifProbe:
 
     async def _walk(self, device: Device, deadline: Instant, offset_s: float | None) -> Walked:
         """The signed part, if it may be done at all; otherwise the reason in the chain."""
-        credential = self._credentials.get(device.credential_set)
+        credential = self.logins.credential(device)
         if credential is None:
             return _not_walked("no credential for this device")
         limit = asyncio.get_running_loop().time() + (deadline - self._clock.now() - MARGIN_S)
         try:
             async with asyncio.timeout_at(limit):
-                tag = await self._tag(credential)
-                paused = self._paused(device, credential, tag)
-                if paused:
+                tag = await self.logins.tag(credential)
+                if paused := self.logins.paused(device.id, credential, tag):
                     return _not_walked(paused)
                 templates = await self._codec.templates()
         except TimeoutError:
@@ -192,63 +193,32 @@ class OnvifProbe:
             answer, reached = await self._reach(device, again, traced=False)
             if answer.memory is not None:
                 # This answer goes to nobody: what is new, the refusal above all, is still to be told.
-                self._told.pop(device.id, None)
+                self.logins.untold(device.id)
             return reached.offset_s
 
-        def learned(memory: DeviceMemory) -> None:
-            self._memory[device.id] = memory
-
-        signer = Signer(
-            self._transport,
-            device,
-            credential,
-            templates,
-            self._memory[device.id],
-            offset_s,
-            lambda: not self._breaker.is_open(credential.name, tag, self._clock.now()),
-            self._utc,
-            measure,
-            learned,
-            limit,
-        )
-        walked = await Walk(signer).run()
+        async with self.logins.turn(device.id):
+            if paused := self.logins.paused(device.id, credential, tag):
+                return _not_walked(paused)
+            signer = self.logins.signer(
+                self._transport, device, credential, tag, templates, offset_s, measure, limit
+            )
+            walked = await Walk(signer).run()
         if walked.login in (Kind.AUTH, Kind.LOCKED):
-            self._breaker.refused(credential.name, tag, device.id, self._clock.now())
+            self.logins.refused(device.id, credential, tag)
         return walked
-
-    def _paused(self, device: Device, credential: Credential, tag: str) -> str:
-        """Why nothing may be signed now, or an empty string; brings the memory up to date."""
-        memory = self._memory.get(device.id, _NOTHING)
-        now_s = self._utc().timestamp()
-        memory = self._memory[device.id] = budget.current(memory, tag, now_s)
-        if self._breaker.is_open(credential.name, tag, self._clock.now()):
-            return f"breaker open: many devices refuse the credential set {credential.name}"
-        if not budget.may_sign(memory):
-            wait_s = timedelta(seconds=int(budget.resumes_at(memory) - now_s))
-            return f"signing is paused for {wait_s} after {budget.REFUSALS} refused logins"
-        return ""
-
-    async def _tag(self, credential: Credential) -> str:
-        """Which credential it is; the slow hash runs once a credential, off the loop."""
-        tag = self._tags.get(credential)
-        if tag is None:
-            tag = await asyncio.to_thread(budget.secret_tag, credential)
-            self._tags[credential] = tag
-        return tag
-
-    def _utc(self) -> datetime:
-        return self._clock.utc(self._clock.now())
 
     def _news(self, device: DeviceId) -> DeviceMemory | None:
         """What is known of the device, if it is not what was told last."""
-        memory = self._memory.get(device, _NOTHING)
-        keeps = self._transport.keeping.learned(device)
-        if memory.keeps is not keeps:
-            memory = self._memory[device] = replace(memory, keeps=keeps)
-        if memory == self._told.get(device, _NOTHING):
-            return None
-        self._told[device] = memory
-        return memory
+        self.logins.keeps(device, self._transport.keeping.learned(device))
+        return self.logins.news(device)
+
+    def pulled(self, device: DeviceId, *, live: bool) -> None:
+        """A pull of events holds the one connection that a device may have, or does no longer."""
+        if live:
+            self._transport.let_go(device)
+            self._pulled.add(device)
+        else:
+            self._pulled.discard(device)
 
 
 def _hidden(found: Sequence[object]) -> bool:

@@ -87,8 +87,12 @@ class Transport(Protocol):
         """
         ...
 
+    def let_go(self, device: DeviceId) -> None:
+        """Close the connection kept for a device, if there is one."""
+        ...
+
     def forget(self, device: DeviceId) -> None:
-        """Close what is kept for a device."""
+        """Close what is kept for a device, and drop what was learned of it."""
         ...
 
     async def close(self) -> None:
