@@ -8,11 +8,11 @@ from types import TracebackType
 from typing import Any, Self
 
 import pytest
+from fakes.aiohttp_transport import AiohttpTransport
 from fakes.leap_clock import LeapClock
 from fakes.onvif_device import PASSWORD, USERNAME
 
 from adapters.onvif import templates
-from adapters.onvif.aiohttp_transport import AiohttpTransport
 from adapters.onvif.codec import Codec, Template, parse_templates
 from adapters.onvif.http1 import Http1Transport
 from adapters.onvif.probe import OnvifProbe
