@@ -21,6 +21,7 @@ from aiohttp.connector import AddrInfoType
 from aiohttp.tracing import Trace
 
 from adapters.dial import Trouble, describe, trouble_of
+from adapters.onvif.http1 import tls_context
 from adapters.onvif.transport import BODY_LIMIT, Flaw, Keeping, NoReply, Reply
 from gateway.domain.camera import Device, DeviceId
 
@@ -132,13 +133,6 @@ def _is_literal(host: str) -> bool:
     return ":" in host or host.replace(".", "").isdigit()
 
 
-def _tls_context() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
 class AiohttpTransport:
     """`Transport` on one aiohttp session.
 
@@ -230,7 +224,7 @@ class AiohttpTransport:
 
     def _opened(self) -> tuple[aiohttp.ClientSession, _Connector]:
         if self._session is None or self._connector is None:
-            self._connector = _Connector(_tls_context())
+            self._connector = _Connector(tls_context())
             self._session = aiohttp.ClientSession(
                 connector=self._connector,
                 cookie_jar=aiohttp.DummyCookieJar(),

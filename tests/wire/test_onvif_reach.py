@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from fakes.certificate import server_context
+from fakes.certificate import old_server_context, server_context
 from fakes.onvif_device import OnvifDevice, Request, envelope, fault, reply, time_reply
 from fakes.onvif_watch import Watch, causes, each_transport, trace  # noqa: F401
 from fakes.raw_server import raw_server
@@ -265,6 +265,15 @@ async def test_a_header_that_never_ends_is_a_bad_response_at_the_deadline(watch:
     assert answer.verdict is Verdict.ANSWERED
     assert causes(answer) == {FaultCause.BAD_RESPONSE}
     assert answer.ended - answer.started < 0.5
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1], ids=str)
+async def test_a_camera_that_knows_only_old_tls_answers(
+    watch: Watch, tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    async with OnvifDevice(tls=old_server_context(tmp_path, version)) as camera:
+        answer = await watch.reach(at(camera.port, tls=True))
+    assert (answer.verdict, causes(answer)) == (Verdict.ANSWERED, set())
 
 
 async def test_a_tls_device_with_its_own_certificate_answers(
