@@ -51,7 +51,7 @@ test: setup ## all tests, with real servers and one 180 s demo
 bench: setup ## measure; writes build/bench.json
 	PYTHONPATH=tests $(BIN)/python -m bench
 
-torture: setup ## the fault matrix at full numbers (long)
+torture: setup ## the fault matrix at full numbers (about an hour); prints the table of docs/design/faults.md
 	SIGHTLINE_TORTURE=1 $(BIN)/pytest tests/integration -q -m torture
 
 wheel: setup ## build the wheel into dist/
