@@ -1,49 +1,68 @@
 """What the service measures of itself, since the end of the first full round."""
 
+import math
 import os
 import resource
 import time
-from array import array
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.domain.observation import Instant
 
-SAMPLES = 100_000
+SMALLEST, STEP = 1e-6, 1.02
+"""The first bucket ends at a microsecond; each is 2 % wider than the one before."""
+BUCKETS = 1_280
+"""Up to a day: log(86_400 / SMALLEST) / log(STEP), and one for what is above."""
+_PER_STEP = 1 / math.log(STEP)
 
 
-class Samples:
-    """The newest `SAMPLES` numbers, four bytes each."""
+class Histogram:
+    """Counts of non-negative numbers in buckets that grow by 2 %: small, however many there are.
 
-    __slots__ = ("_at", "_values")
+    Quantiles are upper edges of buckets, so up to 2 % too high and never too low.
+    """
+
+    __slots__ = ("_counts", "_length", "largest")
 
     def __init__(self) -> None:
-        self._values = array("f")
-        self._at = 0
+        self._counts = [0] * BUCKETS
+        self._length = 0
+        self.largest = 0.0
 
     def append(self, value: float) -> None:
-        """Add a number; the oldest goes when it is full."""
-        if len(self._values) < SAMPLES:
-            self._values.append(value)
-        else:
-            self._values[self._at] = value
-            self._at = (self._at + 1) % SAMPLES
+        """Count a number."""
+        place = 0
+        if value > SMALLEST:
+            place = min(BUCKETS - 1, math.ceil(math.log(value / SMALLEST) * _PER_STEP))
+        self._counts[place] += 1
+        self._length += 1
+        self.largest = max(self.largest, value)
 
     def clear(self) -> None:
         """Forget all."""
-        self._values = array("f")
-        self._at = 0
+        self._counts = [0] * BUCKETS
+        self._length = 0
+        self.largest = 0.0
 
     def __len__(self) -> int:
-        return len(self._values)
+        return self._length
 
-    def __iter__(self) -> Iterator[float]:
-        return iter(self._values)
+    def quantile(self, q: float) -> float | None:
+        """By nearest rank; None when nothing was counted."""
+        if not self._length:
+            return None
+        rank = min(self._length - 1, int(q * self._length))
+        passed = 0
+        for place, count in enumerate(self._counts):
+            passed += count
+            if passed > rank:
+                return min(self.largest, SMALLEST * STEP**place)
+        return self.largest
 
 
-def quantile(samples: Samples | Collection[float], q: float) -> float:
+def quantile(samples: Collection[float], q: float) -> float:
     """A quantile by nearest rank; 0 when there are no samples."""
     if not samples:
         return 0.0
@@ -65,10 +84,10 @@ def peak_rss_mb() -> float:
 
 @dataclass
 class Stats:
-    """Samples and counters; `restart` begins anew (done once, after the first full round)."""
+    """Histograms and counters; `restart` begins anew (done once, after the first full round)."""
 
-    lateness_s: Samples = field(default_factory=Samples)
-    loop_lag_s: Samples = field(default_factory=Samples)
+    lateness_s: Histogram = field(default_factory=Histogram)
+    loop_lag_s: Histogram = field(default_factory=Histogram)
     rounds_s: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
     checks: int = 0
     observations: int = 0
@@ -87,27 +106,35 @@ class Stats:
         self._wall = time.monotonic()
 
     def report(self) -> dict[str, object]:
-        """Plain numbers, for the API and the demo."""
+        """Plain numbers, for the API and the demo; None for what was not measured yet."""
+        done = self.since is not None
         cpu = time.process_time() - self._cpu_s
         wall = max(1e-9, time.monotonic() - self._wall)
+        rounds = self.rounds_s
+        p50, p95 = (quantile(rounds, q) if rounds and done else None for q in (0.5, 0.95))
+        per_check = cpu * 1000 / self.observations if self.observations else None
         return {
             "pid": os.getpid(),
-            "seconds": round(wall, 1),
-            "checks": self.checks,
-            "observations": self.observations,
-            "lateness_seconds": {
-                "p50": round(quantile(self.lateness_s, 0.5), 4),
-                "p99": round(quantile(self.lateness_s, 0.99), 4),
-            },
-            "round_seconds": {
-                "p50": round(quantile(self.rounds_s, 0.5), 2),
-                "p95": round(quantile(self.rounds_s, 0.95), 2),
-            },
-            "loop_lag_ms": {
-                "p50": round(quantile(self.loop_lag_s, 0.5) * 1000, 2),
-                "p99": round(quantile(self.loop_lag_s, 0.99) * 1000, 2),
-            },
-            "cpu_ms_per_check": round(cpu * 1000 / max(1, self.observations), 4),
-            "cores_used": round(cpu / wall, 3),
+            "seconds": _rounded(wall, 1) if done else None,
+            "checks": self.checks if done else None,
+            "observations": self.observations if done else None,
+            "lateness_seconds": self._quantiles(self.lateness_s, 1, 4),
+            "round_seconds": {"p50": _rounded(p50, 2), "p95": _rounded(p95, 2)},
+            "loop_lag_ms": self._quantiles(self.loop_lag_s, 1000, 2),
+            "cpu_ms_per_check": _rounded(per_check, 4) if done else None,
+            "cores_used": _rounded(cpu / wall, 3) if done else None,
             "peak_rss_mb": round(peak_rss_mb(), 1),
         }
+
+    def _quantiles(self, found: Histogram, factor: float, digits: int) -> dict[str, float | None]:
+        values = {"p50": found.quantile(0.5), "p99": found.quantile(0.99)}
+        if self.since is None:
+            return dict.fromkeys(values)
+        return {
+            name: _rounded(None if value is None else value * factor, digits)
+            for name, value in values.items()
+        }
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)

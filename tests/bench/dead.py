@@ -10,7 +10,6 @@ import uvloop
 
 from bench.sweep import Rig, district
 from gateway.app import rest_gc
-from gateway.runtime.stats import quantile
 from gateway.runtime.supervisor import supervise
 
 SHARE = 0.3
@@ -27,7 +26,7 @@ async def _watch(cameras: int, ports: dict[str, int], stdin: IO[str]) -> dict[st
         await asyncio.sleep(CADENCE_S + 3)
         stats.restart(rig.clock.now())
         await asyncio.sleep(CADENCE_S)
-        before = quantile(stats.lateness_s, 0.99)
+        before = stats.lateness_s.quantile(0.99) or 0.0
         stats.restart(rig.clock.now())
         stdin.write("kill\n")
         stdin.flush()
@@ -38,9 +37,9 @@ async def _watch(cameras: int, ports: dict[str, int], stdin: IO[str]) -> dict[st
             "outages": sum(live.outage is not None for live in judge.order),
             "gateway_blind": judge.gap is not None,
             "lateness_p99_s_before": round(before, 4),
-            "lateness_p99_s": round(quantile(stats.lateness_s, 0.99), 4),
-            "lateness_max_s": round(max(stats.lateness_s), 4),
-            "loop_lag_p99_ms": round(quantile(stats.loop_lag_s, 0.99) * 1000, 2),
+            "lateness_p99_s": round(stats.lateness_s.quantile(0.99) or 0.0, 4),
+            "lateness_max_s": round(stats.lateness_s.largest, 4),
+            "loop_lag_p99_ms": round((stats.loop_lag_s.quantile(0.99) or 0.0) * 1000, 2),
         }
     finally:
         work.cancel()

@@ -11,7 +11,6 @@ from gateway.domain.observation import Instant
 from gateway.runtime.canary import Canaries, _split
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.judge import Judge, JudgeRules
-from gateway.runtime.stats import Stats, quantile
 
 
 def test_utc_and_instants_turn_into_each_other() -> None:
@@ -80,21 +79,3 @@ async def test_a_canary_that_accepts_bears_witness_and_one_that_refuses_does_not
     silent = Judge(JudgeRules(), clock.epoch, clock.now())
     await Canaries(clock, [f"127.0.0.1:{port}"], 1.0, silent)._ask("127.0.0.1", port)
     assert silent.witness.newest == float("-inf")
-
-
-def test_quantiles_by_nearest_rank() -> None:
-    assert quantile([], 0.5) == 0.0
-    assert quantile([3.0, 1.0, 2.0], 0.5) == 2.0
-    assert quantile([3.0, 1.0, 2.0], 0.99) == 3.0
-
-
-def test_measuring_begins_anew_after_the_first_round() -> None:
-    stats = Stats()
-    stats.lateness_s.append(5.0)
-    stats.checks = 7
-    stats.restart(Instant(1.0))
-    stats.observations = 10
-    report = stats.report()
-    assert report["checks"] == 0
-    assert report["lateness_seconds"] == {"p50": 0.0, "p99": 0.0}
-    assert stats.since == 1.0
