@@ -7,7 +7,7 @@ local plane.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import asin, atan2, cos, degrees, hypot, log, radians, sin
+from math import atan2, degrees, hypot, isfinite
 from types import MappingProxyType
 
 import numpy as np
@@ -15,7 +15,8 @@ import shapely
 
 from gateway.domain.alerting.rows import CameraInView, GridLink, LinkReason
 from gateway.domain.camera import ChannelId, DivisionCode, GridCell, GridId
-from gateway.domain.coverage.model import CoverageModel, Floats
+from gateway.domain.coverage.model import CoverageModel
+from gateway.domain.coverage.plane import DISTRICT, Plane
 from gateway.domain.coverage.view import ViewState
 
 NEAREST = 5
@@ -25,46 +26,6 @@ MILLIMETRES = 3
 """Distances are compared and told in millimetres: a shared corner is equally near for both cells."""
 TOWNSHIP_DIGITS = 9
 NORTHWARDS_DEG = 1e-3
-WGS84_A, WGS84_E = 6_378_137.0, 0.0818191908426215
-
-ToXY = Callable[[Floats], Floats]
-"""Degrees (n, 2) as longitude, latitude -> metres (n, 2) in a local plane."""
-
-
-class LocalPlane:
-    """Lambert's azimuthal equal-area plane (WGS-84) around a point, metres.
-
-    Distances within a district of 100 km are true to better than 1 in 10,000. Plain floats: for one
-    point at a time an array costs ten times as much.
-    """
-
-    def __init__(self, longitude: float, latitude: float) -> None:
-        self._longitude = longitude
-        self._qp = _authalic(1.0)
-        sine = sin(radians(latitude))
-        beta = asin(_authalic(sine) / self._qp)
-        self._sine, self._cosine = sin(beta), cos(beta)
-        self._rq = WGS84_A * (self._qp / 2) ** 0.5
-        m = cos(radians(latitude)) / (1 - (WGS84_E * sine) ** 2) ** 0.5
-        self._d = WGS84_A * m / (self._rq * self._cosine)
-
-    def xy(self, longitude: float, latitude: float) -> tuple[float, float]:
-        """Degrees -> metres, x to the east, y to the north."""
-        turn = radians(longitude - self._longitude)
-        beta = asin(_authalic(sin(radians(latitude))) / self._qp)
-        sine, cosine = sin(beta), cos(beta)
-        east, north = cosine * sin(turn), cosine * cos(turn)
-        b = self._rq * (2 / (1 + self._sine * sine + self._cosine * north)) ** 0.5
-        return b * self._d * east, b / self._d * (self._cosine * sine - self._sine * north)
-
-    def to_xy(self, lonlat: Floats) -> Floats:
-        """The same for many: (n, 2) -> (n, 2)."""
-        return np.array([self.xy(x, y) for x, y in lonlat.tolist()]).reshape(-1, 2)
-
-
-def _authalic(sine: float) -> float:
-    e = WGS84_E * sine
-    return (1 - WGS84_E**2) * (sine / (1 - e * e) - log((1 - e) / (1 + e)) / (2 * WGS84_E))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +75,16 @@ class CellIndex:
 
     Args:
         cells: of the archive; those without polygons are left out.
+        plane: where distances are measured.
     """
 
-    def __init__(self, cells: Sequence[GridCell]) -> None:
+    def __init__(self, cells: Sequence[GridCell], plane: Plane = DISTRICT) -> None:
         drawn = sorted((cell for cell in cells if cell.polygons), key=lambda cell: cell.id)
         self.grids = tuple(cell.id for cell in drawn)
         self.villages = {cell.id: cell.village for cell in drawn}
         self.names = {cell.id: cell.name for cell in drawn}
         self._outlines = np.array([_shape(cell) for cell in drawn], dtype=object)
-        west, south, east, north = shapely.total_bounds(self._outlines) if drawn else (0.0,) * 4
-        self._plane = LocalPlane(float((west + east) / 2), float((south + north) / 2))
+        self._plane = plane
         self._cells = shapely.transform(self._outlines, self._plane.to_xy)
         self._inside = shapely.STRtree(self._outlines)
         self._boxes = shapely.STRtree(self._cells)
@@ -149,7 +110,12 @@ class CellIndex:
         Order: the containing cell, then by distance (to the millimetre), then by grid code.
         """
         home = self._home(longitude, latitude)
-        x, y = self._plane.xy(longitude, latitude)
+        pair = [(longitude, latitude), (longitude, latitude + NORTHWARDS_DEG)]
+        (x, y), (north_x, north_y) = self._plane.to_xy(np.array(pair)).tolist()
+        if not isfinite(x):
+            return ()
+        # Away from its middle the plane's y is not quite north.
+        turned = degrees(atan2(north_x - x, north_y - y))
         place = shapely.Point(x, y)
         first_m = FIRST_REACH_M if home is None else self._reach_m[home]
         near = self._nearest(x, y, place, k + 1, first_m, radius_m)
@@ -158,7 +124,6 @@ class CellIndex:
             links.append(self._link(home, LinkReason.CONTAINS, 0.0, None))
         others = [(d, g) for d, g in near if g != home][:k]
         bearings = self._bearings(place, [g for _, g in others])
-        turned = self._turned(longitude, latitude, x, y)
         for (distance, g), grid_bearing in zip(others, bearings, strict=True):
             bearing = round(grid_bearing - turned, 1) % 360.0 if distance else None
             links.append(self._link(g, LinkReason.NEAR, distance, bearing))
@@ -197,11 +162,6 @@ class CellIndex:
                 return sorted((round(d, MILLIMETRES), g) for d, g in near)[:wanted]
             reach_m *= 2
 
-    def _turned(self, longitude: float, latitude: float, x: float, y: float) -> float:
-        """The direction of north in the plane, which is not quite that of y away from its middle."""
-        north_x, north_y = self._plane.xy(longitude, latitude + NORTHWARDS_DEG)
-        return degrees(atan2(north_x - x, north_y - y))
-
     def _bearings(self, place: shapely.Point, cells: list[int]) -> list[float]:
         """From the place to the nearest point of each cell, clockwise from the plane's y."""
         lines = shapely.get_coordinates(shapely.shortest_line(place, self._cells[cells])).tolist()
@@ -230,11 +190,11 @@ class ViewIndex:
 
     Args:
         model: built by coverage.
-        to_xy: the plane that the model's coordinates lie in.
+        plane: what the model's coordinates lie in.
     """
 
     model: CoverageModel
-    to_xy: ToXY
+    plane: Plane = DISTRICT
     _tree: shapely.STRtree = field(init=False, repr=False, compare=False)
     _number: Mapping[ChannelId, int] = field(init=False, repr=False, compare=False)
 
@@ -255,7 +215,7 @@ class ViewIndex:
             latitude: degrees.
             view_states: by channel; what is not in it is unknown.
         """
-        (x, y), *_ = self.to_xy(np.array([[longitude, latitude]]))
+        ((x, y),) = self.plane.to_xy(np.array([(longitude, latitude)])).tolist()
         rows = []
         for c in self._tree.query(shapely.Point(x, y), predicate="intersects"):
             channel = self.model.channels[c]
