@@ -70,6 +70,11 @@ class ArchiveViews:
     confidence: Ints
     missing: Mapping[Missing, Flags]
 
+    @property
+    def aimless(self) -> Flags:
+        """Not even the 8-way code of its direction is known."""
+        return np.isnan(self.azimuth_deg) & ~self.all_round
+
 
 def read_views(cameras: Iterable[Camera], optics: Optics, plane: Plane) -> ArchiveViews:
     """Read the cameras in use that have a position, in their order."""
@@ -103,7 +108,7 @@ def read_views(cameras: Iterable[Camera], optics: Optics, plane: Plane) -> Archi
         width_px=_filled(width, groups, optics.width_px, 0.0, optics),
         all_round=all_round,
         turning=np.isin(structure, list(optics.turning)),
-        confidence=_confidence(all_round, azimuth, missing),
+        confidence=confidence_of(np.isnan(azimuth) & ~all_round, missing),
         missing=missing,
     )
 
@@ -162,10 +167,15 @@ def _direction(camera: Camera) -> tuple[float, bool] | None:
     return None
 
 
-def _confidence(all_round: Flags, azimuth: Floats, missing: Mapping[Missing, Flags]) -> Ints:
+def confidence_of(aimless: Flags, missing: Mapping[Missing, Flags]) -> Ints:
+    """The `Confidence` of each view.
+
+    Args:
+        aimless: not even the 8-way code of its direction is known.
+        missing: fields that the archive lacks.
+    """
     pixels = missing[Missing.FIELD] | missing[Missing.RESOLUTION]
-    no_range = missing[Missing.DISTANCE] & pixels
-    default = (np.isnan(azimuth) & ~all_round) | no_range
+    default = aimless | (missing[Missing.DISTANCE] & pixels)
     surveyed = ~missing[Missing.AZIMUTH] & ~missing[Missing.FIELD] & ~missing[Missing.DISTANCE]
     found: Ints = np.where(
         default, Confidence.DEFAULT, np.where(surveyed, Confidence.SURVEYED, Confidence.DERIVED)
@@ -211,7 +221,7 @@ def _filled(
             if values.size >= optics.least:
                 silent = members & ~told
                 lo[silent], hi[silent] = np.quantile(values, optics.quantiles)
-                mid[silent] = math.sqrt(float(np.mean(values**2)))
+                mid[silent] = np.clip(math.sqrt(np.mean(values**2)), lo[silent], hi[silent])
     lo[told], mid[told], hi[told] = (
         known[told] * (1 - error),
         known[told],

@@ -55,7 +55,6 @@ def sectors(
     says where that lies, but the sum is right, and what is near the pole is the likeliest.
     """
     field, distance, width = views.field_deg, views.distance_m, views.width_px
-    blind = np.isnan(views.azimuth_deg) & ~views.all_round
     if side is Side.LOWER:
         angle = field.lo - 2 * views.azimuth_error_deg
         angle[views.all_round] = CIRCLE_DEG
@@ -65,9 +64,9 @@ def sectors(
         angle = field.hi + 2 * views.azimuth_error_deg
         radius = np.minimum(optics.range_m(width.hi, field.lo, px_per_m), distance.hi)
     else:
-        angle = np.where(blind, CIRCLE_DEG, field.mid)
+        angle = np.where(views.aimless, CIRCLE_DEG, field.mid)
         radius = np.minimum(optics.range_m(width.mid, field.mid, px_per_m), distance.mid)
-        radius[blind] *= np.sqrt(field.mid[blind] / CIRCLE_DEG)
+        radius[views.aimless] *= np.sqrt(field.mid[views.aimless] / CIRCLE_DEG)
     return Sectors(
         views.xy,
         np.radians(np.nan_to_num(views.azimuth_deg)),
