@@ -33,8 +33,9 @@ from gateway.projection import Dimension
 from gateway.reporting import group_name, read_report, to_csv
 
 DAYS_MAX = 1096
-SHOWN = ("name", "channels", "online_rate", "online_rate_without_upstream", "good_condition_rate",
-         "unobserved_h", "takeover_channels", "outages")  # fmt: skip
+SHOWN = ("name", "channels", "online_rate", "online_rate_low", "online_rate_high",
+         "online_rate_without_upstream", "good_condition_rate", "unobserved_h",
+         "takeover_channels", "outages")  # fmt: skip
 RATES = tuple(key for key, _, _ in COLUMNS if "rate" in key)
 OUTAGE_COLUMNS = (
     ("id", "编号"),
@@ -152,13 +153,20 @@ def as_dict(found: Result) -> dict[str, Any]:
 
 
 def _print(made: Report) -> None:
+    out.print(table_of(made))
+    out.print(Text(f"{made.first_day} - {made.last_day} Asia/Shanghai. {FORMULA}"))
+
+
+def table_of(made: Report) -> Table:
+    """The report for a terminal: the online rate stands between its bounds."""
     chosen = [(key, chinese, value) for key, chinese, value in COLUMNS if key in SHOWN]
-    table = Table(*(chinese for _, chinese, _ in chosen))
+    table = Table()
+    for _, chinese, _ in chosen:
+        table.add_column(chinese, overflow="fold")
     for group in (*made.groups, made.total):
         values = ((key, value(group)) for key, _, value in chosen)
         table.add_row(*(Text(_text(key, cell)) for key, cell in values))
-    out.print(table)
-    out.print(Text(f"{made.first_day} - {made.last_day} Asia/Shanghai. {FORMULA}"))
+    return table
 
 
 def _text(key: str, cell: object) -> str:

@@ -1,6 +1,9 @@
 """The two READMEs say the same, and what they tell people to type exists."""
 
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,3 +75,23 @@ def test_the_first_screen_has_sentence_picture_and_commands(page: Path) -> None:
 
     assert first.index("12,328") < first.index("docs/img/wall.png") < first.index("make demo")
     assert len(first.splitlines()) < 40
+
+
+@pytest.mark.parametrize("page", [ENGLISH, CHINESE, ROOT / "docs" / "guide" / "install.md"])
+def test_the_files_to_copy_are_where_the_page_says(page: Path) -> None:
+    (found, *_) = re.findall(
+        r"^files=\$\(/opt/sightline/bin/python (.+)\)$", text(page), re.MULTILINE
+    )
+    done = subprocess.run(
+        [sys.executable, *shlex.split(found)],
+        capture_output=True, text=True, timeout=60, check=True, cwd="/",
+    )  # fmt: skip
+    copied = re.findall(r'"\$files/([^"]+)"', text(page))
+    assert {"sightline.service", "sightline.example.toml"} == set(copied)
+    assert all((Path(done.stdout.strip()) / name).is_file() for name in copied)
+
+
+@pytest.mark.parametrize("page", [ENGLISH, CHINESE])
+def test_the_command_is_put_on_the_path(page: Path) -> None:
+    assert ".venv/bin/sightline" in text(page)
+    assert any(line.startswith("ln -s /opt/sightline/bin/sightline") for line in blocks(page))

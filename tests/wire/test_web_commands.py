@@ -13,6 +13,7 @@ from python_calamine import CalamineWorkbook
 from rich.console import Console
 
 from adapters.memory import MemoryStore
+from gateway.commands import report
 from gateway.commands.audit import read_audit
 from gateway.commands.report import Result, as_dict, parse_day, write_workbook
 from gateway.commands.token import create_token, parse_span, revoke_token, shown, table_of
@@ -131,6 +132,15 @@ async def result() -> Result:
     )
     assert days == ["2026-03-01", "2026-03-02"]
     return Result(made, outages, inventory, Dimension.TOWNSHIP, NOW)
+
+
+async def test_the_screen_shows_the_online_rate_between_its_bounds() -> None:
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(report.table_of((await result()).report))
+    lines = [line.split("│")[1:-1] for line in console.export_text().splitlines() if "│" in line]
+    total = [cell.strip() for cell in lines[-1]]
+    rate, low, high = (float(cell.rstrip("%")) for cell in total[2:5])
+    assert low <= rate < high
 
 
 async def test_a_report_shows_each_rate_with_its_parts() -> None:
