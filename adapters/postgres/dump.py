@@ -75,6 +75,7 @@ async def read(database: Database, file: Path) -> Mapping[str, int]:
                         timeout=_LIMIT_S,
                     )
             await connection.execute(SQL["restore_audit_numbers"])
+            await connection.execute(SQL["restore_cursors"])
     return {table["name"]: table["rows"] for table in manifest["tables"]}
 
 

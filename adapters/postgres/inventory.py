@@ -26,7 +26,7 @@ async def load(database: Database, at: datetime | None, *, shapes: bool) -> Inve
     ):
         same: dict[str, str] = {}
         rows = {
-            kind.table: await _versions(connection, kind, at, same, shapes=shapes)
+            kind.table: await versions(connection, kind, at, same, shapes=shapes)
             for kind in ARCHIVE
         }
     return Inventory.of(**rows)
@@ -39,12 +39,17 @@ async def save(database: Database, record: ImportRecord, inventory: Inventory) -
     """
     async with database.connection(LONG_S) as connection, connection.transaction():
         await connection.execute(SQL["import_lock"], timeout=LONG_S)
-        at = await _valid_from(connection, record.at)
+        at = await valid_from(connection, record.at, "archive_latest")
         for kind in ARCHIVE:
             rows = _rows(inventory, kind)
-            await _save_kind(connection, kind, rows, at)
-        values = IMPORTS.encode(record)
-        await connection.execute(SQL["add_import"], *(values[name] for name in IMPORTS.fields))
+            await save_versions(connection, kind, rows, at)
+        await add_import(connection, record)
+
+
+async def add_import(connection: Connection, record: ImportRecord) -> None:
+    """Remember an import, once."""
+    values = IMPORTS.encode(record)
+    await connection.execute(SQL["add_import"], *(values[name] for name in IMPORTS.fields))
 
 
 async def last_imports(database: Database, limit: int) -> Sequence[ImportRecord]:
@@ -58,7 +63,7 @@ def _rows(inventory: Inventory, kind: Kind[Any]) -> dict[str, Any]:
     return {getattr(row, kind.key): row for row in items}
 
 
-async def _versions(
+async def versions(
     connection: Connection,
     kind: Kind[R],
     at: datetime | None,
@@ -75,16 +80,23 @@ async def _versions(
     return rows
 
 
-async def _valid_from(connection: Connection, at: datetime) -> datetime:
-    """When the new versions begin: at the import, but after everything that is there."""
-    latest: datetime | None = await connection.fetchval(SQL["archive_latest"])
+async def valid_from(connection: Connection, at: datetime, latest_of: str) -> datetime:
+    """When the new versions begin: at the import, but after everything that is there.
+
+    Args:
+        connection: in a transaction.
+        at: the time of the import.
+        latest_of: the statement that finds the newest version.
+    """
+    latest: datetime | None = await connection.fetchval(SQL[latest_of])
     return at if latest is None else max(at, latest + timedelta(microseconds=1))
 
 
-async def _save_kind(
-    connection: Connection, kind: Kind[Any], rows: dict[str, Any], at: datetime
+async def save_versions(
+    connection: Connection, kind: Kind[Any], rows: Mapping[str, Any], at: datetime
 ) -> None:
-    there = {getattr(row, kind.key): row for row in await _versions(connection, kind, None, {})}
+    """Make `rows` the current ones of a kind, from `at` on, writing only what differs."""
+    there = {getattr(row, kind.key): row for row in await versions(connection, kind, None, {})}
     gone = there.keys() - rows.keys()
     if kind is CAMERAS:
         rows = {**rows, **_decommissioned([there[key] for key in there if key in gone])}

@@ -6,11 +6,14 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from adapters.postgres.batch import PORTION, all_rows, put, put_rows
 from adapters.postgres.database import LONG_S, Connection, Database
+from adapters.postgres.outbox import put_alerts
 from adapters.postgres.queries import SQL
 from adapters.postgres.rows import (
     CHANNELS,
     CLOCK_STEPS,
+    EVENT_INCIDENTS,
     FAULTS,
     GAPS,
     INCIDENTS,
@@ -18,7 +21,6 @@ from adapters.postgres.rows import (
     OUTAGES,
     ROLLUPS,
     Kind,
-    clean,
 )
 from gateway.domain.camera import ChannelId, DeviceId
 from gateway.domain.ledger import Changes, DaySeconds, Incident, RollUp
@@ -26,9 +28,6 @@ from gateway.domain.observation import DeviceMemory
 from gateway.ports import LedgerKind, LedgerQuery, LiveState, Page
 
 R = TypeVar("R")
-
-_PREFETCH = 500
-"""Rows read or written at once where it may be a whole fleet: memory stays flat, the loop alive."""
 
 _PAGES: dict[LedgerKind, tuple[Kind[Any], str]] = {
     LedgerKind.OUTAGES: (OUTAGES, "failed_at"),
@@ -49,15 +48,17 @@ async def commit(database: Database, changes: Changes[datetime]) -> None:
         (CHANNELS, changes.channels),
         (CLOCK_STEPS, changes.clock_steps),
         (ROLLUPS, changes.rollups),
+        (EVENT_INCIDENTS, changes.event_incidents),
     )
     async with database.connection() as connection, connection.transaction():
         await connection.execute(SQL["put_sequence"], changes.sequence)
         for kind, rows in batch:
-            await _put(connection, kind.table, _last_of_each(kind, rows), kind.encode)
+            await put_rows(connection, kind, rows)
         memories = list(dict(changes.memories).items())
-        await _put(connection, MEMORIES.table, memories, _encode_memory)
+        await put(connection, MEMORIES.table, memories, _encode_memory)
         if changes.watched_until_at is not None:
             await connection.execute(SQL["put_watched_until"], changes.watched_until_at)
+        await put_alerts(connection, changes.alerts)  # last, see there
 
 
 async def load_live(database: Database) -> LiveState:
@@ -67,11 +68,11 @@ async def load_live(database: Database) -> LiveState:
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
         return LiveState(
-            outages=await _all(connection, OUTAGES, "open_outages"),
-            faults=await _all(connection, FAULTS, "open_faults"),
-            incidents=await _all(connection, INCIDENTS, "open_incidents"),
-            gaps=await _all(connection, GAPS, "open_gateway_gaps"),
-            channels=await _all(connection, CHANNELS, "channel_state"),
+            outages=await all_rows(connection, OUTAGES, "open_outages"),
+            faults=await all_rows(connection, FAULTS, "open_faults"),
+            incidents=await all_rows(connection, INCIDENTS, "open_incidents"),
+            gaps=await all_rows(connection, GAPS, "open_gateway_gaps"),
+            channels=await all_rows(connection, CHANNELS, "channel_state"),
             memories=await _all_memories(connection),
             watched_until_at=await connection.fetchval(SQL["watched_until"]),
             sequence=await connection.fetchval(SQL["sequence"]) or 0,
@@ -113,7 +114,7 @@ async def rollups(
     """Roll-ups of the days, both included."""
     days = (date.fromisoformat(first_day), date.fromisoformat(last_day))
     async with database.connection(LONG_S) as connection, connection.transaction(readonly=True):
-        return await _all(connection, ROLLUPS, "rollups", *days, channel)
+        return await all_rows(connection, ROLLUPS, "rollups", *days, channel)
 
 
 async def rollup_portions(database: Database, day: str) -> AsyncIterator[Sequence[RollUp]]:
@@ -133,10 +134,10 @@ async def _portions(
 ) -> AsyncIterator[list[R]]:
     """The rows of a day; each portion is a statement of its own that goes on behind the last."""
     at, after = date.fromisoformat(day), ""
-    while records := await database.fetch(SQL[query], at, after, _PREFETCH):
+    while records := await database.fetch(SQL[query], at, after, PORTION):
         after = records[-1]["channel"]
         yield [decode(record) for record in records]
-        if len(records) < _PREFETCH:
+        if len(records) < PORTION:
             return
 
 
@@ -145,42 +146,11 @@ def _day_seconds(record: asyncpg.Record) -> DaySeconds:
     return DaySeconds(channel, day.isoformat(), *seconds)
 
 
-async def _put(
-    connection: Connection, table: str, rows: Sequence[R], encode: Callable[[R], dict[str, Any]]
-) -> None:
-    """Write rows, encoded portion by portion: a batch may concern the whole fleet."""
-    for start in range(0, len(rows), _PREFETCH):
-        encoded = [encode(row) for row in rows[start : start + _PREFETCH]]
-        await connection.execute(SQL[f"put_{table}"], encoded)
-
-
-def _last_of_each(kind: Kind[R], rows: Iterable[R]) -> list[R]:
-    """Of two rows with one key in a batch the later one counts."""
-    last: dict[Any, R] = {}
-    for row in rows:
-        key = clean(getattr(row, kind.key))
-        if isinstance(row, RollUp):
-            key += row.day
-        last.pop(key, None)
-        last[key] = row
-    return list(last.values())
-
-
 def _encode_memory(item: tuple[DeviceId, DeviceMemory]) -> dict[str, Any]:
     device, memory = item
     return {"device": device, **MEMORIES.encode(memory)}
 
 
 async def _all_memories(connection: Connection) -> tuple[tuple[DeviceId, DeviceMemory], ...]:
-    cursor = connection.cursor(SQL["device_memory"], prefetch=_PREFETCH, timeout=LONG_S)
+    cursor = connection.cursor(SQL["device_memory"], prefetch=PORTION, timeout=LONG_S)
     return tuple([(DeviceId(m["device"]), MEMORIES.decode(m)) async for m in cursor])
-
-
-async def _all(
-    connection: Connection,
-    kind: Kind[R],
-    query: str,
-    *args: Any,  # noqa: ANN401 - arguments of the query
-) -> tuple[R, ...]:
-    cursor = connection.cursor(SQL[query], *args, prefetch=_PREFETCH, timeout=LONG_S)
-    return tuple([kind.decode(record) async for record in cursor])

@@ -2,18 +2,11 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta, timezone
 
-from adapters.postgres.database import LONG_S, Database
+from adapters.postgres.database import Database
 from adapters.postgres.queries import SQL
 from adapters.postgres.rows import AUDIT, NOTES, TOKENS, to_json
 from gateway.ports import AuditEntry, IncidentNote, Token
-
-AUDIT_DAYS_AT_LEAST = 183
-"""The law asks for six months of network logs (Cybersecurity Law, Art. 21)."""
-
-_DAYS_OF = timezone(timedelta(hours=8))
-"""Asia/Shanghai; no summer time since 1991, so no time-zone database is needed."""
 
 
 async def add_note(database: Database, note: IncidentNote) -> None:
@@ -50,15 +43,6 @@ async def append_audit(database: Database, entry: AuditEntry) -> None:
 async def audit(database: Database, limit: int, before_id: int | None) -> Sequence[AuditEntry]:
     """Lines of the audit log, newest first."""
     return [AUDIT.decode(row) for row in await database.fetch(SQL["audit"], limit, before_id)]
-
-
-async def prune(database: Database, now: datetime, audit_days: int, rollup_days: int) -> None:
-    """Remove audit lines (never under 183 days) and roll-ups past their retention."""
-    lines_before = now - timedelta(days=max(audit_days, AUDIT_DAYS_AT_LEAST))
-    first_day = now.astimezone(_DAYS_OF).date() - timedelta(days=rollup_days)
-    async with database.connection(LONG_S) as connection:
-        await connection.fetchval(SQL["prune_audit"], lines_before, timeout=LONG_S)
-        await connection.execute(SQL["prune_rollups"], first_day, timeout=LONG_S)
 
 
 async def load_credentials(database: Database) -> Mapping[str, bytes]:

@@ -1,13 +1,14 @@
-"""The SQL of this adapter: named blocks of `queries.sql`, read once."""
+"""The SQL of this adapter: named blocks of its `.sql` files, read once."""
 
 from importlib import resources
 from types import MappingProxyType
 
 _MARK = "-- name: "
+_FILES = ("queries.sql", "coverage.sql", "events.sql")
 
 
 def parse(text: str) -> dict[str, str]:
-    """Split a file of blocks, each opened by `-- name: some_name`, into SQL by name.
+    """Split text of blocks, each opened by `-- name: some_name`, into SQL by name.
 
     Raises:
         ValueError: a name is given twice.
@@ -16,12 +17,15 @@ def parse(text: str) -> dict[str, str]:
     for block in text.split(_MARK)[1:]:
         name, _, body = block.partition("\n")
         if name.strip() in blocks:
-            msg = f"queries.sql names {name.strip()!r} twice"
+            msg = f"the SQL files name {name.strip()!r} twice"
             raise ValueError(msg)
         blocks[name.strip()] = body.strip()
     return blocks
 
 
-SQL = MappingProxyType(
-    parse((resources.files(__package__) / "queries.sql").read_text(encoding="utf-8"))
-)
+def _text() -> str:
+    folder = resources.files(__package__)
+    return "\n".join((folder / name).read_text(encoding="utf-8") for name in _FILES)
+
+
+SQL = MappingProxyType(parse(_text()))

@@ -427,12 +427,25 @@ SELECT NOT EXISTS (SELECT FROM sightline.imports)
    AND NOT EXISTS (SELECT FROM sightline.sequence)
    AND NOT EXISTS (SELECT FROM sightline.audit)
    AND NOT EXISTS (SELECT FROM sightline.tokens)
-   AND NOT EXISTS (SELECT FROM sightline.credentials);
+   AND NOT EXISTS (SELECT FROM sightline.credentials)
+   AND NOT EXISTS (SELECT FROM sightline.coverage_progress)
+   AND NOT EXISTS (SELECT FROM sightline.plans)
+   AND NOT EXISTS (SELECT FROM sightline.sensors)
+   AND NOT EXISTS (SELECT FROM sightline.events)
+   AND NOT EXISTS (SELECT FROM sightline.alerts)
+   AND NOT EXISTS (SELECT FROM sightline.work_orders)
+   AND NOT EXISTS (SELECT FROM sightline.postures)
+   AND NOT EXISTS (SELECT FROM sightline.mutes);
 
 -- name: restore_audit_numbers
 -- The next line of the audit log goes on after the last one restored.
 SELECT setval(pg_get_serial_sequence('sightline.audit', 'id'),
               (SELECT coalesce(max(id), 0) + 1 FROM sightline.audit), false);
+
+-- name: restore_cursors
+-- The next alert goes on behind the last one restored.
+SELECT setval(pg_get_serial_sequence('sightline.alerts', 'cursor'),
+              (SELECT coalesce(max(cursor), 0) + 1 FROM sightline.alerts), false);
 
 -- ================================================================ the embedded server
 

@@ -1,6 +1,7 @@
 """Rows of the domain to columns and back. A column has the name of its dataclass field."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -9,6 +10,23 @@ from typing import Any, Generic, TypeVar
 import asyncpg
 import orjson
 
+from gateway.domain import event
+from gateway.domain.alerting.rows import (
+    Alert,
+    AlertPhase,
+    AlertState,
+    CameraInView,
+    EventIncident,
+    GridLink,
+    LinkReason,
+    Mute,
+    Posture,
+    PostureLevel,
+    Receipt,
+    ReceiptStep,
+    WorkOrder,
+    WorkOrderState,
+)
 from gateway.domain.archive import ImportRecord, Repair, Severity
 from gateway.domain.camera import (
     Camera,
@@ -20,6 +38,8 @@ from gateway.domain.camera import (
     NodeKind,
     Window,
 )
+from gateway.domain.coverage.place import CandidateSite, Footprint, Place, ProhibitedArea
+from gateway.domain.coverage.rows import BlindSpot, PlaceInterval, PlaceState
 from gateway.domain.ledger import (
     ChannelRecord,
     ClockStep,
@@ -35,6 +55,7 @@ from gateway.domain.ledger import (
 from gateway.domain.observation import AuthScheme, DeviceMemory, FaultCause, OutageCause
 from gateway.domain.packed import PackedText
 from gateway.ports import AuditEntry, IncidentNote, NoteKind, Role, Token
+from gateway.ports.coverage import PlanRecord, PlanStatus
 
 R = TypeVar("R")
 Convert = Callable[[Any], Any]
@@ -236,3 +257,121 @@ IMPORTS = _kind(
     repairs=_repairs,
     unknown_columns=tuple,
 )
+
+# --- coverage
+
+
+def _geometry_text(value: Any) -> str:  # noqa: ANN401 - a GeoJSON object
+    """Sorted, so that equal geometries have equal text; coordinates are not walked here."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS, default=_as_dict).decode()
+
+
+def _object_text(value: Any) -> str:  # noqa: ANN401 - a JSON object
+    """JSON text of an object with text from outside in it, in the order it came."""
+    return to_json(_clean_json(value))
+
+
+def _clean_json(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, Mapping):
+        return {clean(str(name)): _clean_json(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean_json(item) for item in value]
+    return value
+
+
+def _as_dict(value: Any) -> Any:  # noqa: ANN401 - what orjson does not know
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(type(value).__name__)
+
+
+_GEOMETRY: Mapping[str, Convert] = {"geometry": _geometry_text}
+PLACES = _kind(
+    "places",
+    Place,
+    write=_GEOMETRY,
+    repeats="kind level township village grid source",
+    geometry=orjson.loads,
+)
+FOOTPRINTS = _kind("footprints", Footprint, write=_GEOMETRY, geometry=orjson.loads)
+PROHIBITED = _kind("prohibited", ProhibitedArea, write=_GEOMETRY, geometry=orjson.loads)
+CANDIDATES = _kind("candidates", CandidateSite, repeats="kind")
+PLACE_LIST: tuple[Kind[Any], ...] = (PLACES, FOOTPRINTS, PROHIBITED, CANDIDATES)
+"""The versioned tables of coverage; the names are also the fields of `PlaceList`."""
+
+BLIND_SPOTS = _kind(
+    "blind_spots",
+    BlindSpot,
+    write={"polygon": _geometry_text},
+    joint=tuple,
+    polygon=orjson.loads,
+    places=tuple,
+    grids=tuple,
+)
+INTERVALS = _kind("place_intervals", PlaceInterval, state=PlaceState, causes=tuple)
+PLANS = _kind(
+    "plans",
+    PlanRecord,
+    write={"request": _object_text, "result": _object_text},
+    status=PlanStatus,
+    request=orjson.loads,
+    result=orjson.loads,
+)
+
+# --- events
+
+
+def _finite(value: float) -> float | None:
+    """A reading; what a broken sensor sends instead of a number is none."""
+    return value if math.isfinite(value) else None
+
+
+def _links(text: str) -> tuple[GridLink, ...]:
+    return tuple(
+        GridLink(**{**link, "reason": LinkReason(link["reason"])}) for link in orjson.loads(text)
+    )
+
+
+def _cameras(text: str) -> tuple[CameraInView, ...]:
+    return tuple(CameraInView(**camera) for camera in orjson.loads(text))
+
+
+def _objects_text(rows: Iterable[Any]) -> str:
+    """A list of flat dataclasses as JSON objects."""
+    return to_json(
+        [{f.name: _plain(getattr(row, f.name)) for f in dataclasses.fields(row)} for row in rows]
+    )
+
+
+SENSORS = _kind("sensors", event.Sensor, kind=event.EventKind)
+EVENTS = _kind(
+    "events",
+    event.Event,
+    write={"value": _finite, "extra": _json_text_map},
+    source=event.EventSource,
+    kind=event.EventKind,
+    extra=orjson.loads,
+)
+EVENT_INCIDENTS = _kind(
+    "event_incidents",
+    EventIncident,
+    write={"links": _objects_text, "cameras": _objects_text},
+    kind=event.EventKind,
+    severity=event.Severity,
+    links=_links,
+    cameras=_cameras,
+)
+ALERTS = _kind(
+    "alerts",
+    Alert,
+    write={"body": _object_text},
+    phase=AlertPhase,
+    state=AlertState,
+    body=orjson.loads,
+)
+RECEIPTS = _kind("receipts", Receipt, step=ReceiptStep)
+WORK_ORDERS = _kind("work_orders", WorkOrder, channels=tuple, state=WorkOrderState)
+POSTURES = _kind("postures", Posture, level=PostureLevel)
+MUTES = _kind("mutes", Mute)

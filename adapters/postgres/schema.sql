@@ -282,6 +282,296 @@ CREATE TABLE sightline.sequence (
     value bigint NOT NULL  -- Changes.sequence, never falling
 );
 
+-- ---------------------------------------------------------------- coverage and planning
+-- Geometries are GeoJSON in WGS-84 degrees (RFC 7946). The first four tables are versioned as the
+-- archive is; their order stands in archive_order.
+
+-- Places to be seen (重点部位): points, lines such as roads, areas such as squares.
+CREATE TABLE sightline.places (
+    id text COLLATE "C" NOT NULL,  -- place id
+    name text NOT NULL,  -- name
+    kind text NOT NULL,  -- key of config/place_kinds.toml
+    geometry jsonb NOT NULL,  -- GeoJSON geometry, WGS-84
+    weight double precision NOT NULL
+        CHECK (weight > 0 AND weight < 'infinity'),  -- how much it counts in the headline
+    level text NOT NULL,  -- step of the pixel-density ladder; empty = that of its kind
+    accepted boolean NOT NULL,  -- false = a draft: shown, not counted
+    township text NOT NULL,  -- 9-digit code of township or street
+    village text NOT NULL,  -- 12-digit code of village or community
+    grid text NOT NULL,  -- grid cell
+    source text NOT NULL,  -- where the row came from
+    valid_from timestamptz NOT NULL,  -- import that brought this version
+    valid_to timestamptz,  -- import that replaced it; null = current
+    PRIMARY KEY (id, valid_from)
+);
+CREATE UNIQUE INDEX places_current ON sightline.places (id) WHERE valid_to IS NULL;
+
+-- Footprints of buildings, which views end at. The model is flat: heights are not kept.
+CREATE TABLE sightline.footprints (
+    id text COLLATE "C" NOT NULL,  -- footprint id
+    geometry jsonb NOT NULL,  -- GeoJSON Polygon or MultiPolygon, WGS-84
+    valid_from timestamptz NOT NULL,  -- import that brought this version
+    valid_to timestamptz,  -- import that replaced it; null = current
+    PRIMARY KEY (id, valid_from)
+);
+CREATE UNIQUE INDEX footprints_current ON sightline.footprints (id) WHERE valid_to IS NULL;
+
+-- Where no camera may look (Decree 799).
+CREATE TABLE sightline.prohibited (
+    id text COLLATE "C" NOT NULL,  -- area id
+    name text NOT NULL,  -- name
+    kind text NOT NULL,  -- kind of room or ground
+    geometry jsonb NOT NULL,  -- GeoJSON geometry, WGS-84
+    valid_from timestamptz NOT NULL,  -- import that brought this version
+    valid_to timestamptz,  -- import that replaced it; null = current
+    PRIMARY KEY (id, valid_from)
+);
+CREATE UNIQUE INDEX prohibited_current ON sightline.prohibited (id) WHERE valid_to IS NULL;
+
+-- Where a camera could be mounted.
+CREATE TABLE sightline.candidates (
+    id text COLLATE "C" NOT NULL,  -- site id
+    name text NOT NULL,  -- name
+    kind text NOT NULL,  -- pole, wall, existing site
+    longitude double precision NOT NULL CHECK (longitude BETWEEN -180 AND 180),  -- WGS-84
+    latitude double precision NOT NULL CHECK (latitude BETWEEN -90 AND 90),  -- WGS-84
+    power boolean,  -- power is there; null = not known
+    network boolean,  -- network is there; null = not known
+    cost double precision
+        CHECK (cost >= 0 AND cost < 'infinity'),  -- CNY for one camera; null = not known
+    valid_from timestamptz NOT NULL,  -- import that brought this version
+    valid_to timestamptz,  -- import that replaced it; null = current
+    PRIMARY KEY (id, valid_from)
+);
+CREATE UNIQUE INDEX candidates_current ON sightline.candidates (id) WHERE valid_to IS NULL;
+
+-- Dynamic blind spots (临时盲区): what one camera's outage took out of sight. Open rows are disjoint.
+CREATE TABLE sightline.blind_spots (
+    id text COLLATE "C" PRIMARY KEY,  -- blind spot id
+    channel text COLLATE "C" NOT NULL,  -- camera whose loss opened it
+    outage text COLLATE "C" NOT NULL,  -- outage or fault that caused it
+    incident text COLLATE "C",  -- incident of that outage
+    joint text[] NOT NULL,  -- other cameras down already that saw a part of it
+    cause text NOT NULL,  -- cause of the outage, maintenance, stream
+    last_seen_at timestamptz,  -- true start lies after this
+    failed_at timestamptz NOT NULL,  -- and not after this
+    opened_at timestamptz NOT NULL,  -- when the row was made
+    last_failed_at timestamptz,  -- true end lies after this
+    ended_at timestamptz,  -- and not after this; null = open
+    observed_until_at timestamptz,  -- known to stand until then
+    polygon jsonb,  -- what was lost at opening, GeoJSON, WGS-84
+    area_m2 double precision NOT NULL CHECK (area_m2 >= 0 AND area_m2 < 'infinity'),  -- area of it
+    area_now_m2 double precision NOT NULL
+        CHECK (area_now_m2 >= 0 AND area_now_m2 < 'infinity'),  -- what is left of it
+    places text[] NOT NULL,  -- places that lost their last view on some part
+    weight double precision NOT NULL CHECK (weight >= 0 AND weight < 'infinity'),  -- weight lost
+    grids text[] NOT NULL,  -- grid cells, largest part first
+    planned boolean NOT NULL  -- inside a maintenance window
+) WITH (fillfactor = 70);
+CREATE INDEX blind_spots_by_time ON sightline.blind_spots (failed_at DESC, id DESC);
+CREATE INDEX blind_spots_by_channel ON sightline.blind_spots (channel, failed_at DESC);
+CREATE INDEX blind_spots_by_incident ON sightline.blind_spots (incident)
+    WHERE incident IS NOT NULL;
+CREATE INDEX blind_spots_by_place ON sightline.blind_spots USING gin (places);
+CREATE INDEX blind_spots_by_end ON sightline.blind_spots (ended_at);
+
+-- Times during which a place was not fully seen. Places seen well or never have no rows.
+CREATE TABLE sightline.place_intervals (
+    id text COLLATE "C" PRIMARY KEY,  -- interval id
+    place text COLLATE "C" NOT NULL,  -- place
+    state text NOT NULL,  -- partly, unverified, unknown, blind
+    weight_lost double precision NOT NULL
+        CHECK (weight_lost >= 0 AND weight_lost < 'infinity'),  -- weight not seen
+    causes text[] NOT NULL,  -- channels jointly responsible
+    after_at timestamptz,  -- true start lies after this
+    started_at timestamptz NOT NULL,  -- and not after this
+    before_at timestamptz,  -- true end lies after this
+    ended_at timestamptz  -- and not after this; null = open
+) WITH (fillfactor = 70);
+CREATE INDEX place_intervals_by_place ON sightline.place_intervals (place, started_at);
+CREATE INDEX place_intervals_by_start ON sightline.place_intervals (started_at);
+CREATE INDEX place_intervals_by_end ON sightline.place_intervals (ended_at);
+
+-- How far coverage is: one row, also what its batches queue on.
+CREATE TABLE sightline.coverage_progress (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),  -- always true: there is one row
+    sequence bigint NOT NULL,  -- last batch of the judge that is contained, never falling
+    as_of_at timestamptz NOT NULL  -- time of that batch
+);
+
+-- Planning jobs (补盲扩面): what was asked, how far they are, what came out.
+CREATE TABLE sightline.plans (
+    id text COLLATE "C" PRIMARY KEY,  -- plan id
+    name text NOT NULL,  -- name given by people
+    created_at timestamptz NOT NULL,  -- when it was asked for
+    actor text NOT NULL,  -- who asked
+    status text NOT NULL,  -- queued, running, done, failed, cancelled
+    request jsonb NOT NULL,  -- what was asked, a JSON object
+    progress double precision NOT NULL CHECK (progress >= 0 AND progress <= 1),  -- 0 to 1
+    finished_at timestamptz,  -- when it ended
+    result jsonb,  -- what came out, a JSON object
+    reason text NOT NULL  -- why it failed
+);
+CREATE INDEX plans_by_time ON sightline.plans (created_at DESC, id DESC);
+
+-- ---------------------------------------------------------------- events and alerts
+
+-- The sensor registry: not versioned, one import replaces all.
+CREATE TABLE sightline.sensors (
+    id text COLLATE "C" PRIMARY KEY,  -- sensor id
+    name text NOT NULL,  -- name
+    kind text NOT NULL,  -- kind of its events
+    topic text NOT NULL,  -- where it publishes, or its name in the HTTP intake
+    longitude double precision CHECK (longitude BETWEEN -180 AND 180),  -- WGS-84
+    latitude double precision CHECK (latitude BETWEEN -90 AND 90),  -- WGS-84
+    township text NOT NULL,  -- 9-digit code of township or street
+    village text NOT NULL,  -- 12-digit code of village or community
+    grid text NOT NULL,  -- grid cell
+    maintainer text NOT NULL,  -- maintenance unit (运维单位)
+    contact text NOT NULL,  -- whom to call
+    in_use boolean NOT NULL  -- false = its events are not taken
+);
+
+-- Subscriptions at devices that must be used again or released after a restart.
+CREATE TABLE sightline.pull_points (
+    device text COLLATE "C" PRIMARY KEY,  -- host:port
+    reference text NOT NULL  -- address and reference parameters of the subscription, JSON
+);
+
+-- Events (报警信号), as received; repeats of one are counted in its row.
+CREATE TABLE sightline.events (
+    id text COLLATE "C" PRIMARY KEY,  -- stable over repeats of the same message
+    source text NOT NULL,  -- onvif_pull, onvif_push, mqtt, http, health
+    kind text NOT NULL,  -- what happened
+    received_at timestamptz NOT NULL,  -- our own time; what all is judged by
+    channel text COLLATE "C",  -- channel it is about
+    device text COLLATE "C",  -- device that sent it
+    sensor text COLLATE "C",  -- sensor that sent it
+    device_at timestamptz,  -- what the device said: untrusted
+    active boolean,  -- true = began or stands, false = over, null = a moment
+    token text NOT NULL,  -- input, rule or value of the source
+    value double precision
+        CHECK (value > '-infinity' AND value < 'infinity'),  -- reading; null = none
+    unit text NOT NULL,  -- unit of the reading
+    topic text NOT NULL,  -- as it came
+    count integer NOT NULL CHECK (count >= 1),  -- repeats in this row, itself included
+    last_at timestamptz,  -- newest repeat
+    extra jsonb NOT NULL  -- more, text by name
+) WITH (fillfactor = 70);
+CREATE INDEX events_by_time ON sightline.events (received_at DESC, id DESC);
+CREATE INDEX events_by_channel ON sightline.events (channel, received_at DESC)
+    WHERE channel IS NOT NULL;
+CREATE INDEX events_by_sensor ON sightline.events (sensor, received_at DESC)
+    WHERE sensor IS NOT NULL;
+
+-- Incidents made of events (事件): one kind, place and window.
+CREATE TABLE sightline.event_incidents (
+    id text COLLATE "C" PRIMARY KEY,  -- incident id, the key of its alerts
+    kind text NOT NULL,  -- kind of its events
+    severity text NOT NULL,  -- info, minor, major, critical
+    began_at timestamptz NOT NULL,  -- first signal
+    last_at timestamptz NOT NULL,  -- newest signal
+    ended_at timestamptz,  -- end; null = open
+    signals integer NOT NULL CHECK (signals >= 0),  -- events it took, repeats included
+    channel text COLLATE "C",  -- channel, where it is about one
+    sensor text COLLATE "C",  -- sensor, where it is about one
+    longitude double precision CHECK (longitude BETWEEN -180 AND 180),  -- WGS-84
+    latitude double precision CHECK (latitude BETWEEN -90 AND 90),  -- WGS-84
+    links jsonb NOT NULL,  -- linked grid cells, a list of objects, nearest first
+    cameras jsonb NOT NULL,  -- cameras that see the place, a list of objects
+    first_event text NOT NULL,  -- its first event
+    last_event text NOT NULL,  -- its newest event
+    caused_by text COLLATE "C",  -- earlier incident that explains it
+    note text NOT NULL  -- for people
+) WITH (fillfactor = 70);
+CREATE INDEX event_incidents_by_time ON sightline.event_incidents (began_at DESC, id DESC);
+CREATE INDEX event_incidents_by_end ON sightline.event_incidents (ended_at);
+CREATE INDEX event_incidents_by_channel ON sightline.event_incidents (channel, began_at DESC)
+    WHERE channel IS NOT NULL;
+CREATE INDEX event_incidents_by_sensor ON sightline.event_incidents (sensor, began_at DESC)
+    WHERE sensor IS NOT NULL;
+CREATE INDEX event_incidents_by_link ON sightline.event_incidents USING gin (links jsonb_path_ops);
+
+-- The outbox: messages to the center (预警推送), written with what caused them.
+CREATE TABLE sightline.alerts (
+    id text COLLATE "C" PRIMARY KEY,  -- message id, the same over retries
+    key text COLLATE "C" NOT NULL,  -- incident key
+    revision integer NOT NULL CHECK (revision >= 1),  -- 1 = open, then counted up
+    phase text NOT NULL,  -- open, update, close
+    recipient text COLLATE "C" NOT NULL,  -- configured recipient
+    created_at timestamptz NOT NULL,  -- when it was planned
+    body json NOT NULL,  -- CloudEvent; json, not jsonb: each repeat says it the same way
+    state text NOT NULL,  -- pending, delivered, superseded, dead
+    attempts integer NOT NULL CHECK (attempts >= 0),  -- deliveries tried
+    next_at timestamptz,  -- next try; null = at once
+    delivered_at timestamptz,  -- when the recipient took it
+    superseded_by text COLLATE "C",  -- alert that says more
+    reason text NOT NULL,  -- of the last failure
+    cursor bigint GENERATED BY DEFAULT AS IDENTITY,  -- rising as they commit
+    CONSTRAINT alerts_revision UNIQUE (recipient, key, revision)
+) WITH (fillfactor = 80);
+CREATE UNIQUE INDEX alerts_by_cursor ON sightline.alerts (cursor);
+CREATE INDEX alerts_by_key ON sightline.alerts (key, cursor);
+CREATE INDEX alerts_by_time ON sightline.alerts (created_at);
+CREATE INDEX alerts_pending ON sightline.alerts (recipient, cursor) WHERE state = 'pending';
+CREATE INDEX alerts_pending_of_key ON sightline.alerts (recipient, key, revision)
+    WHERE state = 'pending';
+CREATE INDEX alerts_dead ON sightline.alerts (cursor) WHERE state = 'dead';
+
+-- The loop back: what the center did with an incident. Never changed.
+CREATE TABLE sightline.receipts (
+    id text COLLATE "C" PRIMARY KEY,  -- receipt id
+    key text COLLATE "C" NOT NULL,  -- incident key
+    step text NOT NULL,  -- received, dispatched, in_progress, closed, false_alarm
+    at timestamptz NOT NULL,  -- when
+    actor text NOT NULL,  -- who at the center
+    text text NOT NULL,  -- what they said
+    grid text  -- grid cell it was given to
+);
+CREATE INDEX receipts_by_key ON sightline.receipts (key, at);
+CREATE INDEX receipts_by_time ON sightline.receipts (at);
+
+-- Work orders (工单) for repairs.
+CREATE TABLE sightline.work_orders (
+    id text COLLATE "C" PRIMARY KEY,  -- work order id
+    key text COLLATE "C" NOT NULL,  -- incident key
+    channels text[] NOT NULL,  -- channels to be repaired
+    state text NOT NULL,  -- open, assigned, done, closed, cancelled; the last two are final
+    created_at timestamptz NOT NULL,  -- when
+    created_by text NOT NULL,  -- who
+    assignee text NOT NULL,  -- who repairs; empty = nobody yet
+    due_at timestamptz,  -- until when
+    done_at timestamptz,  -- said to be repaired
+    closed_at timestamptz,  -- seen healthy, or cancelled
+    text text NOT NULL  -- what to do
+);
+CREATE INDEX work_orders_by_time ON sightline.work_orders (created_at DESC, id DESC);
+CREATE INDEX work_orders_open ON sightline.work_orders (created_at DESC, id DESC)
+    WHERE state NOT IN ('closed', 'cancelled');
+
+-- Postures (平战联控) of an area and time window.
+CREATE TABLE sightline.postures (
+    id text COLLATE "C" PRIMARY KEY,  -- posture id
+    level text NOT NULL,  -- routine, heightened
+    area text NOT NULL,  -- division code prefix; empty = the district
+    from_at timestamptz NOT NULL,  -- start
+    until_at timestamptz,  -- end; null = until further notice
+    actor text NOT NULL,  -- who
+    reason text NOT NULL  -- why
+);
+
+-- Silence for alerts that match all given fields; an empty one matches all.
+CREATE TABLE sightline.mutes (
+    id text COLLATE "C" PRIMARY KEY,  -- mute id
+    actor text NOT NULL,  -- who
+    reason text NOT NULL,  -- why
+    from_at timestamptz NOT NULL,  -- start
+    until_at timestamptz NOT NULL,  -- end
+    kind text NOT NULL,  -- kind of event
+    area text NOT NULL,  -- division code prefix
+    key text NOT NULL  -- incident key
+);
+
 -- ---------------------------------------------------------------- people
 
 -- Acknowledgements and notes on incidents.

@@ -6,10 +6,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from adapters.postgres import dump, inventory, ledger, migrations, people
+from adapters.postgres import dump, inventory, ledger, migrations, people, retention
 from adapters.postgres.claim import Claim
+from adapters.postgres.coverage import PostgresCoverage
 from adapters.postgres.database import Database
 from adapters.postgres.embedded import EmbeddedPostgres
+from adapters.postgres.events import PostgresEvents
 from adapters.postgres.queries import SQL
 from gateway.domain.archive import ImportRecord
 from gateway.domain.camera import ChannelId
@@ -46,12 +48,24 @@ class PostgresStore:
         self._dsn = dsn
         self._database = Database(command_timeout_s)
         self._claim = Claim(command_timeout_s)
+        self._coverage = PostgresCoverage(self._database, self._check_claim)
+        self._events = PostgresEvents(self._database, self._check_claim)
         self.embedded: EmbeddedPostgres | None = None
         if dsn.startswith(EMBEDDED):
             folder = dsn.removeprefix(EMBEDDED)
             if not folder:
                 raise UsageError("store.dsn: `embedded:` needs a state directory behind it")
             self.embedded = EmbeddedPostgres(Path(folder).expanduser())
+
+    @property
+    def coverage(self) -> PostgresCoverage:
+        """Places, blind spots and plans."""
+        return self._coverage
+
+    @property
+    def events(self) -> PostgresEvents:
+        """Events, the outbox and the loop back."""
+        return self._events
 
     async def exists(self) -> bool:
         """Whether there is a server, or the data of an own one."""
@@ -125,11 +139,7 @@ class PostgresStore:
 
         A service that has lost its claim to another one writes nothing any more.
         """
-        if self._claim.is_wanted:
-            try:
-                await self._claim.check(self._where)
-            except StoreTaken as error:  # whoever writes waits; the next `claim` ends the service
-                raise StoreUnavailable(f"store: {error}") from error
+        await self._check_claim()
         await ledger.commit(self._database, changes)
 
     async def ledger(self, kind: LedgerKind, query: LedgerQuery) -> Page[Any]:
@@ -178,9 +188,11 @@ class PostgresStore:
         """Lines of the audit log, newest first."""
         return await people.audit(self._database, limit, before_id)
 
-    async def prune(self, now: datetime, audit_days: int, rollup_days: int) -> None:
+    async def prune(
+        self, now: datetime, audit_days: int, rollup_days: int, event_days: int = 90
+    ) -> None:
         """Remove what its retention no longer asks for (audit never under 183 days)."""
-        await people.prune(self._database, now, audit_days, rollup_days)
+        await retention.prune(self._database, now, audit_days, rollup_days, event_days)
 
     async def backup(self, file: Path) -> Mapping[str, int]:
         """Write all tables into one file; the number of rows by table."""
@@ -189,6 +201,13 @@ class PostgresStore:
     async def restore(self, file: Path) -> Mapping[str, int]:
         """Fill an empty schema from a backup; the number of rows by table."""
         return await dump.read(self._database, file)
+
+    async def _check_claim(self) -> None:
+        if self._claim.is_wanted:
+            try:
+                await self._claim.check(self._where)
+            except StoreTaken as error:  # whoever writes waits; the next `claim` ends the service
+                raise StoreUnavailable(f"store: {error}") from error
 
     @property
     def _where(self) -> str:

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
+from gateway.domain.alerting.rows import Alert, EventIncident
 from gateway.domain.camera import ChannelId, DeviceId, NodeId
 from gateway.domain.observation import DeviceMemory, FaultCause, Instant, OutageCause
 
@@ -217,7 +218,11 @@ class ClockStep(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Changes(Generic[T]):
-    """What one judged batch changed: written in one transaction, harmless when written twice."""
+    """What one judged batch changed: written in one transaction, harmless when written twice.
+
+    Attributes:
+        alerts / event_incidents: what the batch tells the center; in UTC, so added after stamping.
+    """
 
     sequence: int
     outages: tuple[Outage[T], ...] = ()
@@ -229,6 +234,8 @@ class Changes(Generic[T]):
     rollups: tuple[RollUp, ...] = ()
     memories: tuple[tuple[DeviceId, DeviceMemory], ...] = ()
     watched_until_at: T | None = None
+    alerts: tuple[Alert, ...] = ()
+    event_incidents: tuple[EventIncident, ...] = ()
 
     def __bool__(self) -> bool:
         """True when there is anything to write."""

@@ -381,8 +381,14 @@ class Store(Protocol):
         """Lines of the audit log, newest first."""
         ...
 
-    async def prune(self, now: datetime, audit_days: int, rollup_days: int) -> None:
-        """Remove what its retention no longer asks for (audit never under 183 days)."""
+    async def prune(
+        self, now: datetime, audit_days: int, rollup_days: int, event_days: int = 90
+    ) -> None:
+        """Remove what its retention no longer asks for (audit never under 183 days).
+
+        Single events go after `event_days`. Closed blind spots, intervals, event incidents and work
+        orders, and alerts of which the last was settled, with their receipts, stay `rollup_days`.
+        """
         ...
 
 

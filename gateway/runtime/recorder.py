@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from gateway.domain.alerting.rows import Alert, AlertState
 from gateway.domain.ledger import Changes, RollUp
 from gateway.domain.observation import Instant
 from gateway.errors import StoreUnavailable
@@ -26,6 +27,15 @@ def _key(row: Any) -> object:  # noqa: ANN401 - any row of the ledger
     if isinstance(row, tuple):
         return row[0]
     return getattr(row, "id", None) or row.channel
+
+
+def _replace(held: dict[object, Any], row: Any) -> None:  # noqa: ANN401 - any row of the ledger
+    """Put a row where an older one of its key may be; a settled alert stays settled."""
+    key = _key(row)
+    old = held.get(key)
+    settled = isinstance(old, Alert) and old.state is not AlertState.PENDING
+    if not (settled and row.state is AlertState.PENDING):
+        held[key] = row
 
 
 class Recorder:
@@ -69,7 +79,7 @@ class Recorder:
             if isinstance(rows, tuple) and rows:
                 held = self._waiting.setdefault(f.name, {})
                 for row in rows:
-                    held[_key(row)] = row
+                    _replace(held, row)
         PENDING_ROWS.set(self.pending)
         self._filled.set()
 
@@ -124,7 +134,9 @@ class Recorder:
     def _keep(self, taken: dict[str, dict[object, Any]]) -> None:
         """Put rows back below what came in meanwhile: the newer one of an id wins."""
         for name, rows in taken.items():
-            self._waiting[name] = {**rows, **self._waiting.get(name, {})}
+            for row in self._waiting.get(name, {}).values():
+                _replace(rows, row)
+            self._waiting[name] = rows
         self._filled.set()
 
     def _tell(self, reason: str) -> None:

@@ -134,7 +134,7 @@ def unexplained(schema: str) -> list[str]:
 
 
 def test_every_table_and_column_of_the_schema_is_explained() -> None:
-    assert SCHEMA.count("CREATE TABLE") == 23
+    assert SCHEMA.count("CREATE TABLE") == 40
     assert unexplained(SCHEMA) == []
     bare = re.sub(r"(?m)^-- .*\n|  -- .*", "", SCHEMA)
     assert len(unexplained(bare)) > 150
@@ -149,7 +149,8 @@ async def test_each_field_of_a_row_has_its_column(
     postgres: PostgresStore, kind: rows.Kind[Any]
 ) -> None:
     found = {r["name"]: set(r["columns"]) for r in await postgres._database.fetch(SQL["tables"])}
-    versioned = {"valid_from", "valid_to"} if kind in rows.ARCHIVE else set()
+    versions = kind in (*rows.ARCHIVE, *rows.PLACE_LIST)
+    versioned = {"valid_from", "valid_to"} if versions else set()
     extra = {"audit": {"fingerprint"}, "device_memory": {"device"}}.get(kind.table, set())
     assert found[kind.table] == set(kind.fields) | versioned | extra
 

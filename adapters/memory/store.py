@@ -1,4 +1,4 @@
-"""A store that keeps nothing: the port in plain Python, for tests and `store.dsn = "memory:"`.
+"""The store in this process's memory: the archive, the ledger and what people write.
 
 It follows the same contract as the PostgreSQL store, rule by rule; a process that ends takes it
 along. One loop, no locks: no method awaits while it changes something.
@@ -11,8 +11,10 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from adapters.memory.coverage import MemoryCoverage
+from adapters.memory.events import MemoryEvents
 from gateway.domain.archive import ImportRecord
-from gateway.domain.camera import ChannelId, DeviceId
+from gateway.domain.camera import Camera, ChannelId, DeviceId
 from gateway.domain.ledger import (
     Changes,
     ChannelRecord,
@@ -72,6 +74,18 @@ class MemoryStore:
         self._audit: list[AuditEntry] = []
         self._audit_seen: set[AuditEntry] = set()
         self._audit_id = 0
+        self._events = MemoryEvents(self)
+        self._coverage = MemoryCoverage(self, self._events)
+
+    @property
+    def coverage(self) -> MemoryCoverage:
+        """Places, blind spots and plans."""
+        return self._coverage
+
+    @property
+    def events(self) -> MemoryEvents:
+        """Events, the outbox and the loop back."""
+        return self._events
 
     async def exists(self) -> bool:
         """Always: there is nothing that could be made."""
@@ -92,16 +106,16 @@ class MemoryStore:
 
     async def ping(self) -> None:
         """Return while it is open."""
-        self._check_open()
+        self.check_open()
 
     async def claim(self) -> None:
         """Nobody else can reach it."""
-        self._check_open()
+        self.check_open()
 
     # --- the archive
     async def load_inventory(self, at: datetime | None = None, *, shapes: bool = True) -> Inventory:
         """The archive as of now, or as it was valid at a time."""
-        self._check_open()
+        self.check_open()
         for valid_from, inventory in reversed(self._archives):
             if at is None or valid_from <= at:
                 return inventory if shapes else _without_shapes(inventory)
@@ -109,7 +123,7 @@ class MemoryStore:
 
     async def save_import(self, record: ImportRecord, inventory: Inventory) -> None:
         """Make `inventory` current; a camera that is missing stays as decommissioned."""
-        self._check_open()
+        self.check_open()
         now = self._archives[-1][1] if self._archives else Inventory()
         missing = {
             camera.id: dataclasses.replace(camera, in_use=False)
@@ -121,28 +135,28 @@ class MemoryStore:
             latest = self._archives[-1][0] if self._archives else record.at
             after = latest + timedelta(microseconds=1) if self._archives else record.at
             self._archives.append((max(record.at, after), new))
-        self._imports.setdefault(record.id, record)
+        self.add_import(record)
 
     async def imports(self, limit: int = 20) -> Sequence[ImportRecord]:
         """The last imports, newest first."""
-        self._check_open()
+        self.check_open()
         newest = sorted(self._imports.values(), key=lambda r: (r.at, r.id), reverse=True)
         return newest[:limit]
 
     async def load_credentials(self) -> Mapping[str, bytes]:
         """Sealed credential sets by name."""
-        self._check_open()
+        self.check_open()
         return dict(sorted(self._credentials.items()))
 
     async def save_credentials(self, sealed: Mapping[str, bytes]) -> None:
         """Add or replace sealed credential sets."""
-        self._check_open()
+        self.check_open()
         self._credentials.update(sealed)
 
     # --- the ledger
     async def load_live(self) -> LiveState:
         """Open rows, states, memories."""
-        self._check_open()
+        self.check_open()
         return LiveState(
             outages=_open(self._outages.values(), lambda row: row.failed_at),
             faults=_open(self._faults.values(), lambda row: row.failed_at),
@@ -156,8 +170,9 @@ class MemoryStore:
 
     async def commit(self, changes: Changes[datetime]) -> None:
         """Write one batch, whole or not at all; written twice it changes nothing."""
-        self._check_open()
+        self.check_open()
         _check_values(changes)
+        self._events.check_alerts(changes.alerts)
         outages = {**self._outages, **{row.id: row for row in changes.outages}}
         faults = {**self._faults, **{row.id: row for row in changes.faults}}
         _check_one_open("outages_one_open", ((o.channel,) for o in outages.values() if _is_open(o)))
@@ -174,10 +189,12 @@ class MemoryStore:
         self._sequence = max(self._sequence, changes.sequence)
         if changes.watched_until_at is not None:
             self._watched_until_at = changes.watched_until_at
+        self._events.put_incidents(changes.event_incidents)
+        self._events.put_alerts(changes.alerts)
 
     async def ledger(self, kind: LedgerKind, query: LedgerQuery) -> Page[Any]:
         """A page of outages, faults, incidents or gateway gaps, newest first."""
-        self._check_open()
+        self.check_open()
         tables: dict[LedgerKind, tuple[str, Iterable[Any]]] = {
             LedgerKind.OUTAGES: ("failed_at", self._outages.values()),
             LedgerKind.FAULTS: ("failed_at", self._faults.values()),
@@ -200,14 +217,14 @@ class MemoryStore:
 
     async def incident(self, incident_id: str) -> Incident[datetime] | None:
         """One incident."""
-        self._check_open()
+        self.check_open()
         return self._incidents.get(incident_id)
 
     async def rollups(
         self, first_day: str, last_day: str, channel: ChannelId | None = None
     ) -> Sequence[RollUp]:
         """Roll-ups of the days, both included."""
-        self._check_open()
+        self.check_open()
         return [
             self._rollups[key]
             for key in sorted(self._rollups)
@@ -229,23 +246,23 @@ class MemoryStore:
     # --- people
     async def add_note(self, note: IncidentNote) -> None:
         """Write an acknowledgement or note."""
-        self._check_open()
+        self.check_open()
         self._notes.setdefault(note.id, note)
 
     async def notes(self, incidents: Sequence[str]) -> Sequence[IncidentNote]:
         """The notes of some incidents, oldest first."""
-        self._check_open()
+        self.check_open()
         found = [note for note in self._notes.values() if note.incident in incidents]
         return sorted(found, key=lambda note: (note.at, note.id))
 
     async def tokens(self) -> Sequence[Token]:
         """All tokens, revoked ones included."""
-        self._check_open()
+        self.check_open()
         return sorted(self._tokens.values(), key=lambda token: (token.created_at, token.id))
 
     async def save_token(self, token: Token) -> None:
         """Add a token, or replace the one with its id."""
-        self._check_open()
+        self.check_open()
         for other in self._tokens.values():
             if other.digest == token.digest and other.id != token.id:
                 raise Conflict(f"tokens: tokens_digest_key: token {other.id} has this digest")
@@ -253,7 +270,7 @@ class MemoryStore:
 
     async def append_audit(self, entry: AuditEntry) -> None:
         """Add a line, once however often it is written."""
-        self._check_open()
+        self.check_open()
         line = dataclasses.replace(entry, id=0)
         if line in self._audit_seen:
             return
@@ -263,20 +280,33 @@ class MemoryStore:
 
     async def audit(self, limit: int = 100, before_id: int | None = None) -> Sequence[AuditEntry]:
         """Lines of the audit log, newest first."""
-        self._check_open()
+        self.check_open()
         newest = [e for e in reversed(self._audit) if before_id is None or e.id < before_id]
         return newest[:limit]
 
-    async def prune(self, now: datetime, audit_days: int, rollup_days: int) -> None:
+    async def prune(
+        self, now: datetime, audit_days: int, rollup_days: int, event_days: int = 90
+    ) -> None:
         """Remove what its retention no longer asks for (audit never under 183 days)."""
-        self._check_open()
+        self.check_open()
         lines_before = now - timedelta(days=max(audit_days, _AUDIT_DAYS_AT_LEAST))
         self._audit = [line for line in self._audit if line.at >= lines_before]
         self._audit_seen = {dataclasses.replace(line, id=0) for line in self._audit}
         first = (now.astimezone(_SHANGHAI).date() - timedelta(days=rollup_days)).isoformat()
         self._rollups = {key: row for key, row in self._rollups.items() if key[0] >= first}
+        self._coverage.prune(now - timedelta(days=rollup_days))
+        self._events.prune(now - timedelta(days=event_days), now - timedelta(days=rollup_days))
 
-    def _check_open(self) -> None:
+    def add_import(self, record: ImportRecord) -> None:
+        """Remember an import, once."""
+        self._imports.setdefault(record.id, record)
+
+    def cameras(self) -> Mapping[ChannelId, Camera]:
+        """The cameras of the current archive."""
+        return self._archives[-1][1].cameras if self._archives else {}
+
+    def check_open(self) -> None:
+        """Raises `StoreUnavailable` where the store is closed."""
         if not self._is_open:
             raise StoreUnavailable("store: not open")
 
@@ -313,8 +343,7 @@ class MemoryStore:
         )
 
     def _township(self, channel: str) -> str | None:
-        cameras = self._archives[-1][1].cameras if self._archives else {}
-        camera = cameras.get(ChannelId(channel))
+        camera = self.cameras().get(ChannelId(channel))
         return None if camera is None else camera.township
 
 

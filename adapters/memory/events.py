@@ -1,0 +1,304 @@
+"""Events, the outbox and the loop back in memory: `MemoryEvents` implements `EventStore`."""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from adapters.memory.home import Home, overlaps, page
+from gateway.domain.alerting.rows import (
+    Alert,
+    AlertPhase,
+    AlertState,
+    EventIncident,
+    Mute,
+    Posture,
+    Receipt,
+    WorkOrder,
+    WorkOrderState,
+)
+from gateway.domain.camera import ChannelId, DeviceId
+from gateway.domain.event import Event, Sensor
+from gateway.errors import Conflict
+from gateway.ports.events import EventChanges, EventLive, EventQuery
+
+_RECENT = timedelta(hours=1)
+_FINAL = frozenset({AlertState.DELIVERED, AlertState.SUPERSEDED})
+_OVER = frozenset({WorkOrderState.CLOSED, WorkOrderState.CANCELLED})
+
+
+class MemoryEvents:
+    """Sensors, events, event incidents, alerts and what the center did with them."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._sensors: dict[str, Sensor] = {}
+        self._events: dict[str, Event] = {}
+        self._incidents: dict[str, EventIncident] = {}
+        self._alerts: dict[str, Alert] = {}
+        """In order of cursor."""
+        self._of_key: dict[tuple[str, str], dict[int, str]] = {}
+        """Alert ids by (recipient, key) and revision."""
+        self._receipts: dict[str, Receipt] = {}
+        self._work_orders: dict[str, WorkOrder] = {}
+        self._postures: dict[str, Posture] = {}
+        self._mutes: dict[str, Mute] = {}
+        self._subscriptions: dict[DeviceId, str] = {}
+        self._cursor = 0
+
+    # --- the registry
+    async def load_sensors(self) -> Sequence[Sensor]:
+        """The sensor registry, by id."""
+        self._home.check_open()
+        return [self._sensors[key] for key in sorted(self._sensors)]
+
+    async def save_sensors(self, sensors: Sequence[Sensor]) -> None:
+        """Make the registry so: others are forgotten."""
+        self._home.check_open()
+        self._sensors = {sensor.id: sensor for sensor in sensors}
+
+    # --- batches
+    async def load(self, now: datetime) -> EventLive:
+        """What a restart needs."""
+        self._home.check_open()
+        recent = [row for row in self._events.values() if row.received_at > now - _RECENT]
+        newest = {key: self._alerts[ids[max(ids)]] for key, ids in self._of_key.items()}
+        postures = [
+            row for row in self._postures.values() if row.until_at is None or row.until_at > now
+        ]
+        mutes = [row for row in self._mutes.values() if row.until_at > now]
+        still_open = [row for row in self._incidents.values() if row.ended_at is None]
+        return EventLive(
+            incidents=tuple(sorted(still_open, key=lambda row: (row.began_at, row.id))),
+            recent=tuple(r.id for r in sorted(recent, key=lambda row: (row.received_at, row.id))),
+            revisions={
+                key: alert.revision
+                for key, alert in newest.items()
+                if alert.phase is not AlertPhase.CLOSE
+            },
+            postures=tuple(sorted(postures, key=lambda row: (row.from_at, row.id))),
+            mutes=tuple(sorted(mutes, key=lambda row: (row.from_at, row.id))),
+            work_orders=tuple(self._newest_orders(open_only=True)),
+            subscriptions=tuple(sorted(self._subscriptions.items())),
+        )
+
+    async def commit(self, changes: EventChanges) -> None:
+        """Write one batch, whole or not at all; twice changes nothing. New alerts get a cursor."""
+        self._home.check_open()
+        for event in changes.events:
+            if event.count < 1:
+                raise ValueError(f"{event.id}: a row stands for at least one event")
+        self.check_alerts(changes.alerts)
+        for event in changes.events:
+            old = self._events.get(event.id)
+            if old is None or event.count >= old.count:
+                finite = event.value is None or math.isfinite(event.value)
+                self._events[event.id] = event if finite else dataclasses.replace(event, value=None)
+        self.put_incidents(changes.incidents)
+        for receipt in changes.receipts:
+            self._receipts.setdefault(receipt.id, receipt)
+        for order in changes.work_orders:
+            known = self._work_orders.get(order.id)
+            if known is None or known.state not in _OVER or order.state in _OVER:
+                self._work_orders[order.id] = order
+        self.put_alerts(changes.alerts)
+
+    def put_incidents(self, incidents: Iterable[EventIncident]) -> None:
+        """Write event incidents of a batch that was checked."""
+        self._incidents.update((row.id, row) for row in incidents)
+
+    def check_alerts(self, alerts: Iterable[Alert]) -> None:
+        """See whether alerts may be added.
+
+        Raises:
+            Conflict: another alert has this recipient, key and revision.
+            ValueError: a number is out of range.
+        """
+        new: dict[tuple[str, str, int], str] = {}
+        for alert in {alert.id: alert for alert in alerts}.values():
+            if alert.id in self._alerts:
+                continue
+            if alert.revision < 1 or alert.attempts < 0:
+                raise ValueError(f"{alert.id}: revisions count from 1, attempts from 0")
+            name = (alert.recipient, alert.key, alert.revision)
+            there = self._of_key.get(name[:2], {}).get(alert.revision) or new.get(name)
+            if there is not None:
+                raise Conflict(f"alerts: alerts_revision: {name} is that of {there}")
+            new[name] = alert.id
+
+    def put_alerts(self, alerts: Iterable[Alert]) -> None:
+        """Add alerts that were checked; those that are there stay as they are."""
+        for alert in {alert.id: alert for alert in alerts}.values():
+            if alert.id not in self._alerts:
+                self._cursor += 1
+                self._alerts[alert.id] = dataclasses.replace(alert, cursor=self._cursor)
+                of_key = self._of_key.setdefault((alert.recipient, alert.key), {})
+                of_key[alert.revision] = alert.id
+
+    # --- reading
+    async def events(
+        self, query: EventQuery
+    ) -> tuple[Sequence[Event], tuple[datetime, str] | None]:
+        """A page of events and the key to go on after."""
+        self._home.check_open()
+        found = [
+            row
+            for row in self._events.values()
+            if (query.until is None or row.received_at < query.until)
+            and (query.since is None or (row.last_at or row.received_at) >= query.since)
+            and (not query.open_only or row.active is True)
+            and query.channel in (None, row.channel)
+            and query.sensor in (None, row.sensor)
+            and query.kind in (None, row.kind)
+            and query.grid in (None, *self._grids_of(row))
+        ]
+        return page(found, lambda row: (row.received_at, row.id), query.limit, query.after)
+
+    async def incidents(
+        self, query: EventQuery
+    ) -> tuple[Sequence[EventIncident], tuple[datetime, str] | None]:
+        """A page of event incidents and the key to go on after."""
+        self._home.check_open()
+        found = [
+            row
+            for row in self._incidents.values()
+            if overlaps(row.began_at, row.ended_at, query.since, query.until)
+            and (not query.open_only or row.ended_at is None)
+            and query.channel in (None, row.channel)
+            and query.sensor in (None, row.sensor)
+            and query.kind in (None, row.kind)
+            and query.grid in (None, *(link.grid for link in row.links))
+        ]
+        return page(found, lambda row: (row.began_at, row.id), query.limit, query.after)
+
+    async def incident(self, incident_id: str) -> EventIncident | None:
+        """One event incident."""
+        self._home.check_open()
+        return self._incidents.get(incident_id)
+
+    # --- the outbox
+    async def due_alerts(self, recipient: str, now: datetime, limit: int) -> Sequence[Alert]:
+        """Of each incident the first pending revision, if it is due; oldest first."""
+        self._home.check_open()
+        first: dict[str, Alert] = {}
+        for alert in self._alerts.values():
+            if alert.recipient == recipient and alert.state is AlertState.PENDING:
+                known = first.get(alert.key)
+                if known is None or alert.revision < known.revision:
+                    first[alert.key] = alert
+        due = [a for a in first.values() if a.next_at is None or a.next_at <= now]
+        return sorted(due, key=lambda alert: alert.cursor)[:limit]
+
+    async def settle_alerts(self, alerts: Sequence[Alert]) -> None:
+        """Write how deliveries went; what is delivered or superseded stays so."""
+        self._home.check_open()
+        for alert in {alert.id: alert for alert in alerts}.values():
+            known = self._alerts.get(alert.id)
+            if known is not None and known.state not in _FINAL:
+                self._alerts[alert.id] = dataclasses.replace(
+                    known,
+                    state=alert.state,
+                    attempts=alert.attempts,
+                    next_at=alert.next_at,
+                    delivered_at=alert.delivered_at,
+                    superseded_by=alert.superseded_by,
+                    reason=alert.reason,
+                )
+
+    async def alerts(
+        self, *, after_cursor: int = 0, limit: int = 100, key: str = "", state: str = ""
+    ) -> Sequence[Alert]:
+        """Alerts in order of cursor."""
+        self._home.check_open()
+        found = [
+            alert
+            for alert in self._alerts.values()
+            if alert.cursor > after_cursor and key in ("", alert.key) and state in ("", alert.state)
+        ]
+        return found[:limit]
+
+    # --- the loop back
+    async def receipts(self, key: str) -> Sequence[Receipt]:
+        """The loop back of one incident, oldest first."""
+        self._home.check_open()
+        found = (row for row in self._receipts.values() if row.key == key)
+        return sorted(found, key=lambda row: (row.at, row.id))
+
+    async def work_orders(
+        self, *, open_only: bool = False, limit: int = 100
+    ) -> Sequence[WorkOrder]:
+        """Work orders, newest first."""
+        self._home.check_open()
+        return self._newest_orders(open_only=open_only)[:limit]
+
+    async def save_posture(self, posture: Posture) -> None:
+        """Add or replace a posture."""
+        self._home.check_open()
+        self._postures[posture.id] = posture
+
+    async def save_mute(self, mute: Mute) -> None:
+        """Add or replace a mute."""
+        self._home.check_open()
+        self._mutes[mute.id] = mute
+
+    async def save_subscription(self, device: DeviceId, reference: str) -> None:
+        """Remember a pull point ("" = forget it)."""
+        self._home.check_open()
+        self._subscriptions.pop(device, None)
+        if reference:
+            self._subscriptions[device] = reference
+
+    def prune(self, events_before: datetime, others_before: datetime) -> None:
+        """Remove events that old, and everything else that was over before a time."""
+        self._events = {
+            key: row
+            for key, row in self._events.items()
+            if max(row.received_at, row.last_at or row.received_at) >= events_before
+        }
+        self._incidents = {
+            key: row
+            for key, row in self._incidents.items()
+            if row.ended_at is None or row.ended_at >= others_before
+        }
+        self._prune_alerts(others_before)
+        answered = {alert.key for alert in self._alerts.values()}
+        self._receipts = {
+            key: row
+            for key, row in self._receipts.items()
+            if row.at >= others_before or row.key in answered
+        }
+        self._work_orders = {
+            key: row
+            for key, row in self._work_orders.items()
+            if row.state not in _OVER or (row.closed_at or row.created_at) >= others_before
+        }
+        self._postures = {
+            key: row
+            for key, row in self._postures.items()
+            if row.until_at is None or row.until_at >= others_before
+        }
+        self._mutes = {
+            key: row for key, row in self._mutes.items() if row.until_at >= others_before
+        }
+
+    def _prune_alerts(self, before: datetime) -> None:
+        """Only whole conversations that ended: of an open incident the newest is still needed."""
+        for name, ids in list(self._of_key.items()):
+            alerts = [self._alerts[alert_id] for alert_id in ids.values()]
+            last = max(alerts, key=lambda alert: alert.revision)
+            if last.phase is AlertPhase.CLOSE and all(
+                a.created_at < before and a.state is not AlertState.PENDING for a in alerts
+            ):
+                del self._of_key[name]
+                for alert in alerts:
+                    del self._alerts[alert.id]
+
+    def _newest_orders(self, *, open_only: bool) -> list[WorkOrder]:
+        found = (o for o in self._work_orders.values() if not open_only or o.state not in _OVER)
+        return sorted(found, key=lambda row: (row.created_at, row.id), reverse=True)
+
+    def _grids_of(self, event: Event) -> tuple[str, ...]:
+        """The grid cells of its sensor and of its camera."""
+        sensor = self._sensors.get(event.sensor or "")
+        camera = self._home.cameras().get(event.channel or ChannelId(""))
+        return tuple(found.grid for found in (sensor, camera) if found is not None)

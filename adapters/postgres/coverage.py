@@ -1,0 +1,126 @@
+"""Coverage and planning in PostgreSQL: `PostgresCoverage` implements `CoverageStore`."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from adapters.postgres.batch import all_rows, put_rows
+from adapters.postgres.database import LONG_S, Database
+from adapters.postgres.inventory import add_import, save_versions, valid_from, versions
+from adapters.postgres.outbox import put_alerts
+from adapters.postgres.queries import SQL
+from adapters.postgres.rows import BLIND_SPOTS, INTERVALS, PLACE_LIST, PLANS
+from gateway.domain.archive import ImportRecord
+from gateway.domain.coverage.place import PlaceId, PlaceList
+from gateway.domain.coverage.rows import BlindSpot, CoverageChanges, PlaceInterval
+from gateway.ports.coverage import BlindSpotQuery, CoverageLive, PlanRecord
+
+
+class PostgresCoverage:
+    """Places, blind spots and plans.
+
+    Args:
+        database: of the store.
+        check_claim: raises `StoreUnavailable` for a service that lost the store to another one.
+    """
+
+    def __init__(self, database: Database, check_claim: Callable[[], Awaitable[None]]) -> None:
+        self._database = database
+        self._check_claim = check_claim
+
+    async def load_places(self, at: datetime | None = None) -> PlaceList:
+        """Everything coverage is told, as of now or as it was valid at a time."""
+        async with (
+            self._database.connection(LONG_S) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            same: dict[str, str] = {}
+            rows = {kind.table: await versions(connection, kind, at, same) for kind in PLACE_LIST}
+        return PlaceList.of(**rows)
+
+    async def save_places(self, record: ImportRecord, places: PlaceList) -> None:
+        """Make `places` current, in one transaction, writing only what differs."""
+        async with self._database.connection(LONG_S) as connection, connection.transaction():
+            await connection.execute(SQL["import_lock"], timeout=LONG_S)
+            at = await valid_from(connection, record.at, "places_latest")
+            for kind in PLACE_LIST:
+                rows = getattr(places, kind.table)
+                by_id = rows if isinstance(rows, Mapping) else {row.id: row for row in rows}
+                await save_versions(connection, kind, by_id, at)
+            await add_import(connection, record)
+
+    async def load(self) -> CoverageLive:
+        """Open rows and the sequence, as of one moment."""
+        async with (
+            self._database.connection(LONG_S) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            progress = await connection.fetchrow(SQL["coverage_progress"])
+            sequence, as_of_at = (0, None) if progress is None else progress
+            return CoverageLive(
+                sequence,
+                as_of_at,
+                await all_rows(connection, BLIND_SPOTS, "open_blind_spots"),
+                await all_rows(connection, INTERVALS, "open_place_intervals"),
+            )
+
+    async def commit(self, changes: CoverageChanges) -> None:
+        """Write one batch in one transaction, its alerts included; twice changes nothing."""
+        await self._check_claim()
+        async with self._database.connection() as connection, connection.transaction():
+            await connection.execute(
+                SQL["put_coverage_progress"], changes.sequence, changes.as_of_at
+            )
+            await put_rows(connection, BLIND_SPOTS, changes.blind_spots)
+            await put_rows(connection, INTERVALS, changes.intervals)
+            await put_alerts(connection, changes.alerts)  # last, see there
+
+    async def blind_spots(
+        self, query: BlindSpotQuery
+    ) -> tuple[Sequence[BlindSpot], tuple[datetime, str] | None]:
+        """A page of rows, and the sort key to go on after (None = no more)."""
+        records = await self._database.fetch(
+            SQL["list_blind_spots"],
+            query.since,
+            query.until,
+            query.open_only,
+            query.channel,
+            query.incident,
+            query.place,
+            query.township,
+            *(query.after or (None, None)),
+            query.limit + 1,
+        )
+        rows = [BLIND_SPOTS.decode(record) for record in records[: query.limit]]
+        more = len(records) > query.limit and bool(rows)
+        return rows, (rows[-1].failed_at, rows[-1].id) if more else None
+
+    async def intervals(
+        self, since: datetime, until: datetime, place: PlaceId | None = None
+    ) -> Sequence[PlaceInterval]:
+        """The intervals that overlap a window, by place and start."""
+        async with (
+            self._database.connection(LONG_S) as connection,
+            connection.transaction(readonly=True),
+        ):
+            return await all_rows(
+                connection, INTERVALS, "list_place_intervals", since, until, place
+            )
+
+    async def save_plan(self, plan: PlanRecord) -> None:
+        """Add a plan, or replace the one with its id."""
+        values: dict[str, Any] = PLANS.encode(plan)
+        await self._database.execute(SQL["put_plan"], *(values[name] for name in PLANS.fields))
+
+    async def plans(self, limit: int = 50) -> Sequence[PlanRecord]:
+        """The last plans, newest first, without their results."""
+        return [PLANS.decode(row) for row in await self._database.fetch(SQL["plans"], limit)]
+
+    async def plan(self, plan_id: str) -> PlanRecord | None:
+        """One plan with its result."""
+        records = await self._database.fetch(SQL["plan"], plan_id)
+        return PLANS.decode(records[0]) if records else None
+
+    async def delete_plan(self, plan_id: str) -> None:
+        """Forget a plan."""
+        await self._database.execute(SQL["delete_plan"], plan_id)

@@ -1,0 +1,161 @@
+-- The statements of coverage and planning. See queries.sql for how such files are written.
+
+-- ================================================================ what coverage is told
+-- As the archive_* and retire_* blocks of queries.sql.
+
+-- name: archive_places
+SELECT id, name, kind, geometry, weight, level, accepted, township, village, grid, source
+FROM sightline.places
+LEFT JOIN unnest((SELECT ids FROM sightline.archive_order WHERE kind = 'places'))
+    WITH ORDINALITY AS o (key, place) ON o.key = id COLLATE "C"
+WHERE CASE WHEN $1::timestamptz IS NULL THEN valid_to IS NULL
+      ELSE valid_from <= $1 AND (valid_to IS NULL OR valid_to > $1) END
+ORDER BY place, id;
+
+-- name: archive_footprints
+SELECT id, geometry
+FROM sightline.footprints
+LEFT JOIN unnest((SELECT ids FROM sightline.archive_order WHERE kind = 'footprints'))
+    WITH ORDINALITY AS o (key, place) ON o.key = id COLLATE "C"
+WHERE CASE WHEN $1::timestamptz IS NULL THEN valid_to IS NULL
+      ELSE valid_from <= $1 AND (valid_to IS NULL OR valid_to > $1) END
+ORDER BY place, id;
+
+-- name: archive_prohibited
+SELECT id, name, kind, geometry
+FROM sightline.prohibited
+LEFT JOIN unnest((SELECT ids FROM sightline.archive_order WHERE kind = 'prohibited'))
+    WITH ORDINALITY AS o (key, place) ON o.key = id COLLATE "C"
+WHERE CASE WHEN $1::timestamptz IS NULL THEN valid_to IS NULL
+      ELSE valid_from <= $1 AND (valid_to IS NULL OR valid_to > $1) END
+ORDER BY place, id;
+
+-- name: archive_candidates
+SELECT id, name, kind, longitude, latitude, power, network, cost
+FROM sightline.candidates
+LEFT JOIN unnest((SELECT ids FROM sightline.archive_order WHERE kind = 'candidates'))
+    WITH ORDINALITY AS o (key, place) ON o.key = id COLLATE "C"
+WHERE CASE WHEN $1::timestamptz IS NULL THEN valid_to IS NULL
+      ELSE valid_from <= $1 AND (valid_to IS NULL OR valid_to > $1) END
+ORDER BY place, id;
+
+-- name: places_latest
+SELECT max(latest) FROM (
+    SELECT max(valid_from) AS latest FROM sightline.places
+    UNION ALL SELECT max(valid_from) FROM sightline.footprints
+    UNION ALL SELECT max(valid_from) FROM sightline.prohibited
+    UNION ALL SELECT max(valid_from) FROM sightline.candidates
+    UNION ALL SELECT max(valid_to) FROM sightline.places
+    UNION ALL SELECT max(valid_to) FROM sightline.footprints
+    UNION ALL SELECT max(valid_to) FROM sightline.prohibited
+    UNION ALL SELECT max(valid_to) FROM sightline.candidates
+) AS versions;
+
+-- name: retire_places
+UPDATE sightline.places SET valid_to = $2 WHERE id = ANY ($1::text[]) AND valid_to IS NULL;
+
+-- name: retire_footprints
+UPDATE sightline.footprints SET valid_to = $2 WHERE id = ANY ($1::text[]) AND valid_to IS NULL;
+
+-- name: retire_prohibited
+UPDATE sightline.prohibited SET valid_to = $2 WHERE id = ANY ($1::text[]) AND valid_to IS NULL;
+
+-- name: retire_candidates
+UPDATE sightline.candidates SET valid_to = $2 WHERE id = ANY ($1::text[]) AND valid_to IS NULL;
+
+-- ================================================================ one batch of the worker
+
+-- name: put_coverage_progress
+-- First in every batch: batches queue here. An older batch moves nothing back.
+INSERT INTO sightline.coverage_progress AS p (sequence, as_of_at) VALUES ($1, $2)
+ON CONFLICT (one) DO UPDATE SET sequence = excluded.sequence, as_of_at = excluded.as_of_at
+WHERE p.sequence <= excluded.sequence;
+
+-- name: put_blind_spots
+INSERT INTO sightline.blind_spots AS old
+SELECT * FROM unnest($1::sightline.blind_spots[])
+ON CONFLICT (id) DO UPDATE SET
+    channel = excluded.channel, outage = excluded.outage, incident = excluded.incident,
+    joint = excluded.joint, cause = excluded.cause, last_seen_at = excluded.last_seen_at,
+    failed_at = excluded.failed_at, opened_at = excluded.opened_at,
+    last_failed_at = excluded.last_failed_at, ended_at = excluded.ended_at,
+    observed_until_at = excluded.observed_until_at, polygon = excluded.polygon,
+    area_m2 = excluded.area_m2, area_now_m2 = excluded.area_now_m2, places = excluded.places,
+    weight = excluded.weight, grids = excluded.grids, planned = excluded.planned
+WHERE old.* IS DISTINCT FROM excluded.*;
+
+-- name: put_place_intervals
+INSERT INTO sightline.place_intervals AS old
+SELECT * FROM unnest($1::sightline.place_intervals[])
+ON CONFLICT (id) DO UPDATE SET
+    place = excluded.place, state = excluded.state, weight_lost = excluded.weight_lost,
+    causes = excluded.causes, after_at = excluded.after_at, started_at = excluded.started_at,
+    before_at = excluded.before_at, ended_at = excluded.ended_at
+WHERE old.* IS DISTINCT FROM excluded.*;
+
+-- ================================================================ reading
+
+-- name: coverage_progress
+SELECT sequence, as_of_at FROM sightline.coverage_progress;
+
+-- name: open_blind_spots
+SELECT * FROM sightline.blind_spots WHERE ended_at IS NULL ORDER BY failed_at, id;
+
+-- name: open_place_intervals
+SELECT * FROM sightline.place_intervals WHERE ended_at IS NULL ORDER BY place, started_at, id;
+
+-- name: list_blind_spots
+-- A page, newest first. $1 since, $2 until, $3 open only, $4 channel, $5 incident, $6 place,
+-- $7 township of the channel, $8/$9 the last row before.
+SELECT b.* FROM sightline.blind_spots AS b
+WHERE ($1::timestamptz IS NULL OR b.ended_at IS NULL OR b.ended_at > $1)
+  AND ($2::timestamptz IS NULL OR b.failed_at < $2)
+  AND (NOT $3::boolean OR b.ended_at IS NULL)
+  AND ($4::text IS NULL OR b.channel = $4)
+  AND ($5::text IS NULL OR b.incident = $5)
+  AND ($6::text IS NULL OR b.places @> ARRAY[$6::text])
+  AND ($7::text IS NULL OR b.channel IN (
+      SELECT id FROM sightline.cameras WHERE township = $7 AND valid_to IS NULL))
+  AND ($8::timestamptz IS NULL OR (b.failed_at, b.id) < ($8, $9::text))
+ORDER BY b.failed_at DESC, b.id DESC LIMIT $10;
+
+-- name: list_place_intervals
+-- Those that overlap the half-open window from $1 to $2.
+SELECT * FROM sightline.place_intervals
+WHERE (ended_at IS NULL OR ended_at > $1) AND started_at < $2
+  AND ($3::text IS NULL OR place = $3)
+ORDER BY place, started_at, id;
+
+-- ================================================================ plans
+
+-- name: put_plan
+INSERT INTO sightline.plans
+    (id, name, created_at, actor, status, request, progress, finished_at, result, reason)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+ON CONFLICT (id) DO UPDATE SET
+    name = excluded.name, created_at = excluded.created_at, actor = excluded.actor,
+    status = excluded.status, request = excluded.request, progress = excluded.progress,
+    finished_at = excluded.finished_at, result = excluded.result, reason = excluded.reason;
+
+-- name: plans
+-- Without results: one may be megabytes.
+SELECT id, name, created_at, actor, status, request, progress, finished_at,
+       NULL::jsonb AS result, reason
+FROM sightline.plans ORDER BY created_at DESC, id DESC LIMIT $1;
+
+-- name: plan
+SELECT * FROM sightline.plans WHERE id = $1;
+
+-- name: delete_plan
+DELETE FROM sightline.plans WHERE id = $1;
+
+-- ================================================================ retention
+-- Every prune_* block that takes $2 removes at most so many rows: it is repeated.
+
+-- name: prune_blind_spots
+DELETE FROM sightline.blind_spots WHERE id IN (
+    SELECT id FROM sightline.blind_spots WHERE ended_at < $1 ORDER BY ended_at LIMIT $2);
+
+-- name: prune_place_intervals
+DELETE FROM sightline.place_intervals WHERE id IN (
+    SELECT id FROM sightline.place_intervals WHERE ended_at < $1 ORDER BY ended_at LIMIT $2);

@@ -1,0 +1,175 @@
+"""Events, the outbox and the loop back in PostgreSQL: `PostgresEvents` implements `EventStore`."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+
+from adapters.postgres import outbox
+from adapters.postgres.batch import all_rows, put_rows
+from adapters.postgres.database import LONG_S, Database
+from adapters.postgres.queries import SQL
+from adapters.postgres.rows import (
+    EVENT_INCIDENTS,
+    EVENTS,
+    MUTES,
+    POSTURES,
+    RECEIPTS,
+    SENSORS,
+    WORK_ORDERS,
+    clean,
+)
+from gateway.domain.alerting.rows import (
+    Alert,
+    EventIncident,
+    Mute,
+    Posture,
+    Receipt,
+    WorkOrder,
+)
+from gateway.domain.camera import DeviceId
+from gateway.domain.event import Event, Sensor
+from gateway.ports.events import EventChanges, EventLive, EventQuery
+
+RECENT = timedelta(hours=1)
+"""How long back the ids of events are kept against repeats."""
+
+
+class PostgresEvents:
+    """Sensors, events, event incidents, alerts and what the center did with them.
+
+    Args:
+        database: of the store.
+        check_claim: raises `StoreUnavailable` for a service that lost the store to another one.
+    """
+
+    def __init__(self, database: Database, check_claim: Callable[[], Awaitable[None]]) -> None:
+        self._database = database
+        self._check_claim = check_claim
+
+    # --- the registry
+    async def load_sensors(self) -> Sequence[Sensor]:
+        """The sensor registry, by id."""
+        return [SENSORS.decode(row) for row in await self._database.fetch(SQL["sensors"])]
+
+    async def save_sensors(self, sensors: Sequence[Sensor]) -> None:
+        """Make the registry so, in one transaction: others are forgotten."""
+        async with self._database.connection(LONG_S) as connection, connection.transaction():
+            await connection.execute(SQL["import_lock"], timeout=LONG_S)
+            ids = [clean(sensor.id) for sensor in sensors]
+            await connection.execute(SQL["remove_other_sensors"], ids)
+            await put_rows(connection, SENSORS, sensors)
+
+    # --- batches
+    async def load(self, now: datetime) -> EventLive:
+        """What a restart needs, as of one moment."""
+        async with (
+            self._database.connection(LONG_S) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            recent = await connection.fetch(SQL["recent_events"], now - RECENT, timeout=LONG_S)
+            revisions = await connection.fetch(SQL["revisions"], timeout=LONG_S)
+            pull_points = await connection.fetch(SQL["pull_points"], timeout=LONG_S)
+            return EventLive(
+                incidents=await all_rows(connection, EVENT_INCIDENTS, "open_event_incidents"),
+                recent=tuple(row["id"] for row in recent),
+                revisions={(r["recipient"], r["key"]): r["revision"] for r in revisions},
+                postures=await all_rows(connection, POSTURES, "postures", now),
+                mutes=await all_rows(connection, MUTES, "mutes", now),
+                work_orders=await all_rows(connection, WORK_ORDERS, "open_work_orders"),
+                subscriptions=tuple((DeviceId(p["device"]), p["reference"]) for p in pull_points),
+            )
+
+    async def commit(self, changes: EventChanges) -> None:
+        """Write one batch in one transaction; twice changes nothing. New alerts get their cursor."""
+        await self._check_claim()
+        async with self._database.connection() as connection, connection.transaction():
+            await put_rows(connection, EVENTS, changes.events)
+            await put_rows(connection, EVENT_INCIDENTS, changes.incidents)
+            await put_rows(connection, RECEIPTS, changes.receipts)
+            await put_rows(connection, WORK_ORDERS, changes.work_orders)
+            await outbox.put_alerts(connection, changes.alerts)  # last, see there
+
+    # --- reading
+    async def events(
+        self, query: EventQuery
+    ) -> tuple[Sequence[Event], tuple[datetime, str] | None]:
+        """A page of events and the key to go on after."""
+        records = await self._page("list_events", query)
+        rows = [EVENTS.decode(record) for record in records[: query.limit]]
+        more = len(records) > query.limit and bool(rows)
+        return rows, (rows[-1].received_at, rows[-1].id) if more else None
+
+    async def incidents(
+        self, query: EventQuery
+    ) -> tuple[Sequence[EventIncident], tuple[datetime, str] | None]:
+        """A page of event incidents and the key to go on after."""
+        records = await self._page("list_event_incidents", query)
+        rows = [EVENT_INCIDENTS.decode(record) for record in records[: query.limit]]
+        more = len(records) > query.limit and bool(rows)
+        return rows, (rows[-1].began_at, rows[-1].id) if more else None
+
+    async def incident(self, incident_id: str) -> EventIncident | None:
+        """One event incident."""
+        records = await self._database.fetch(SQL["event_incident"], incident_id)
+        return EVENT_INCIDENTS.decode(records[0]) if records else None
+
+    # --- the outbox
+    async def due_alerts(self, recipient: str, now: datetime, limit: int) -> Sequence[Alert]:
+        """Of each incident the first pending revision, if it is due; oldest first."""
+        return await outbox.due(self._database, recipient, now, limit)
+
+    async def settle_alerts(self, alerts: Sequence[Alert]) -> None:
+        """Write how deliveries went; what is delivered or superseded stays so."""
+        await self._check_claim()
+        await outbox.settle(self._database, alerts)
+
+    async def alerts(
+        self, *, after_cursor: int = 0, limit: int = 100, key: str = "", state: str = ""
+    ) -> Sequence[Alert]:
+        """Alerts in order of cursor: who has seen one has seen all smaller ones."""
+        return await outbox.listed(self._database, after_cursor, limit, key, state)
+
+    # --- the loop back
+    async def receipts(self, key: str) -> Sequence[Receipt]:
+        """The loop back of one incident, oldest first."""
+        return [RECEIPTS.decode(row) for row in await self._database.fetch(SQL["receipts"], key)]
+
+    async def work_orders(
+        self, *, open_only: bool = False, limit: int = 100
+    ) -> Sequence[WorkOrder]:
+        """Work orders, newest first."""
+        records = await self._database.fetch(SQL["work_orders"], open_only, limit)
+        return [WORK_ORDERS.decode(record) for record in records]
+
+    async def save_posture(self, posture: Posture) -> None:
+        """Add or replace a posture."""
+        values: dict[str, Any] = POSTURES.encode(posture)
+        await self._database.execute(SQL["put_posture"], *(values[n] for n in POSTURES.fields))
+
+    async def save_mute(self, mute: Mute) -> None:
+        """Add or replace a mute."""
+        values: dict[str, Any] = MUTES.encode(mute)
+        await self._database.execute(SQL["put_mute"], *(values[name] for name in MUTES.fields))
+
+    async def save_subscription(self, device: DeviceId, reference: str) -> None:
+        """Remember a pull point ("" = forget it)."""
+        if reference:
+            await self._database.execute(SQL["put_pull_point"], device, clean(reference))
+        else:
+            await self._database.execute(SQL["forget_pull_point"], device)
+
+    async def _page(self, name: str, query: EventQuery) -> list[asyncpg.Record]:
+        return await self._database.fetch(
+            SQL[name],
+            query.since,
+            query.until,
+            query.open_only,
+            query.channel,
+            query.sensor,
+            query.kind,
+            query.grid,
+            *(query.after or (None, None)),
+            query.limit + 1,
+        )
