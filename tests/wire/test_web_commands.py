@@ -136,11 +136,14 @@ async def result() -> Result:
 
 async def test_the_screen_shows_the_online_rate_between_its_bounds() -> None:
     console = Console(width=200, record=True, file=io.StringIO())
-    console.print(report.table_of((await result()).report))
+    shown_table = report.table_of((await result()).report)
+    headings = [str(column.header) for column in shown_table.columns]
+    assert headings[2:5] == ["在线率", "在线率下限", "在线率上限"]
+    console.print(shown_table)
     lines = [line.split("│")[1:-1] for line in console.export_text().splitlines() if "│" in line]
     total = [cell.strip() for cell in lines[-1]]
     rate, low, high = (float(cell.rstrip("%")) for cell in total[2:5])
-    assert low <= rate < high
+    assert 0 < low <= rate <= high < 100
 
 
 async def test_a_report_shows_each_rate_with_its_parts() -> None:
