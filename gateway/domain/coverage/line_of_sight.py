@@ -187,12 +187,13 @@ def _joined(one: _Walls, other: _Walls) -> _Walls:
 def _fan(sectors: Sectors, walls: _Walls, arc_error_m: float) -> Polygons:
     """Cast the rays of each sector and join their ends."""
     camera, angle = _rays(sectors, walls, arc_error_m)
-    order = np.argsort(camera * _KEY + angle)
-    camera, angle = camera[order], angle[order]
     key = camera * _KEY + (angle + _OFFSET)
+    order = np.argsort(key)
+    camera, angle, key = camera[order], angle[order], key[order]
     length = sectors.radius_m[camera]
     base = walls.camera * _KEY + _OFFSET
-    half = sectors.half_rad[walls.camera]
+    # Rays on the very border of the view belong to it, whichever way the sums of keys are rounded.
+    half = sectors.half_rad[walls.camera] + _EPS_RAD / 2
     first = np.searchsorted(key, base + np.maximum(walls.from_rad, -half), side="left")
     last = np.searchsorted(key, base + np.minimum(walls.to_rad, half), side="right")
     wall, ray = spread(first, np.maximum(last - first, 0))
