@@ -89,3 +89,52 @@ HTTP_REQUESTS = Counter(
     registry=REGISTRY,
 )
 STREAMS = Gauge("sightline_streams_open", "Open event streams", registry=REGISTRY)
+EVENT_MESSAGES = Counter(
+    "sightline_event_messages",
+    "Messages of devices by source and what became of them",
+    ["source", "fate"],
+    registry=REGISTRY,
+)
+PULLS = Counter(
+    "sightline_pulls", "Ended pulls of events by outcome", ["outcome"], registry=REGISTRY
+)
+PULL_POINTS = Gauge(
+    "sightline_pull_points", "Pull points of devices by what they do", ["state"], registry=REGISTRY
+)
+SUBSCRIBES = Counter(
+    "sightline_pull_point_creations",
+    "Attempts to create a pull point",
+    ["outcome"],
+    registry=REGISTRY,
+)
+COVERAGE_APPLY_SECONDS = Histogram(
+    "sightline_coverage_apply_seconds",
+    "Time from taking a batch of the judge to the rows of coverage",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5),
+    registry=REGISTRY,
+)
+COVERAGE_PENDING_ROWS = Gauge(
+    "sightline_coverage_pending_rows", "Rows of coverage not yet committed", registry=REGISTRY
+)
+COVERAGE_SHARE = Gauge(
+    "sightline_coverage_places_ratio",
+    "Weighted share of the listed places, by how they are seen",
+    ["seen"],
+    registry=REGISTRY,
+)
+COVERAGE_LOST_AREA = Gauge(
+    "sightline_coverage_lost_square_meters",
+    "Area that is seen by design and by no camera now",
+    registry=REGISTRY,
+)
+COVERAGE_DIFFERENCE = Gauge(
+    "sightline_coverage_recount_difference",
+    "How far the running state was from the last recount; more than nothing is an alarm",
+    ["what"],
+    registry=REGISTRY,
+)
+RECOUNT_TIMESTAMP = Gauge(
+    "sightline_coverage_last_recount_timestamp_seconds",
+    "When coverage was last counted again from scratch",
+    registry=REGISTRY,
+)

@@ -189,3 +189,7 @@ class Logins:
     def utc(self) -> datetime:
         """Our own UTC time."""
         return self._clock.utc(self._clock.now())
+
+    def device_utc(self, offset_s: float | None) -> datetime:
+        """The time by the clock of a device that is `offset_s` ahead of ours."""
+        return self.utc() + timedelta(seconds=offset_s or 0.0)

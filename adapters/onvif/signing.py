@@ -122,6 +122,15 @@ class Signer:
     _challenges: dict[str, auth.Challenge] = field(default_factory=dict)
     _single_use: bool = False
 
+    @property
+    def single_use(self) -> bool:
+        """The device issues a Digest nonce a request."""
+        return self._single_use
+
+    def challenge_of(self, path: str) -> auth.Challenge | None:
+        """What the next request to `path` may answer to without being asked; None = nothing."""
+        return self._challenges.get(path)
+
     async def call(
         self, path: str, operation: str, values: Mapping[str, str] | None = None
     ) -> Called:

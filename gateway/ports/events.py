@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.domain.alerting.rows import (
     Alert,
@@ -13,9 +13,12 @@ from gateway.domain.alerting.rows import (
     Receipt,
     WorkOrder,
 )
-from gateway.domain.camera import ChannelId, Device, DeviceId
+from gateway.domain.camera import Camera, ChannelId, Device, DeviceId
 from gateway.domain.event import Event, EventKind, Sensor
 from gateway.domain.observation import Observation
+
+if TYPE_CHECKING:
+    from gateway.ports import Clock, Credential, Probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,3 +206,71 @@ class Delivery:
 
 
 DevicesToPull = Mapping[DeviceId, Device]
+SaveSubscription = Callable[[DeviceId, str], Awaitable[None]]
+"""Remembers where a device is pulled, as JSON text ("" = forget it); may raise `StoreUnavailable`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PullLimits:
+    """How devices are pulled.
+
+    Attributes:
+        pull_s: how long a pull waits at the device. Below the cadence of the liveness checks by more
+            than `grace_s`, replies come often enough to spare those checks (`for_cadence`).
+        grace_s: how much later than that a reply may come.
+        life_s: life of a subscription; renewed at 80 % of it.
+        messages: of one reply, at most.
+        creations_per_s: subscriptions begun a second, in the whole process.
+        backoff_s: after a transport error, and the first step after a fault.
+        backoff_most_s: the last step after repeated faults.
+        no_service_s: a device without an event service is asked again after so long.
+        connect_s / call_s: limits for connecting and for each short call.
+        clock_limit_s: a pull reply with a device clock further off spares no check.
+        close_s: how long the shutdown may unsubscribe.
+    """
+
+    pull_s: float = 24.0
+    grace_s: float = 5.0
+    life_s: float = 600.0
+    messages: int = 100
+    creations_per_s: float = 50.0
+    backoff_s: float = 60.0
+    backoff_most_s: float = 1800.0
+    no_service_s: float = 86_400.0
+    connect_s: float = 2.0
+    call_s: float = 5.0
+    clock_limit_s: float = 10.0
+    close_s: float = 8.0
+
+    @classmethod
+    def for_cadence(cls, cadence_s: float) -> "PullLimits":
+        """Pulls that spare the liveness checks of this cadence."""
+        return cls(pull_s=0.8 * cadence_s, grace_s=min(5.0, 0.16 * cadence_s))
+
+
+@dataclass(frozen=True, slots=True)
+class PullContext:
+    """What a source of pulled events is built with.
+
+    Attributes:
+        clock / credentials: as of the probes.
+        devices: those to pull; `devices_changed` tells of others.
+        channels: the channels in use of each device; one Observation a channel and reply.
+        deliver: gets the events; a device is pulled on only when its last ones are stored.
+        observe: gets what a reply shows of the device's life.
+        save_subscription: remembers pull points over a restart.
+        subscriptions: those remembered from before.
+        probe: the ONVIF probe of the service: its budget of refused logins is shared, and it is told
+            which devices it must keep no connection to.
+    """
+
+    clock: "Clock"
+    credentials: Mapping[str, "Credential"]
+    devices: DevicesToPull
+    channels: Mapping[DeviceId, Sequence[Camera]]
+    deliver: Deliver
+    observe: Observe
+    save_subscription: SaveSubscription
+    subscriptions: Mapping[DeviceId, str] = field(default_factory=dict)
+    limits: PullLimits = PullLimits()
+    probe: "Probe | None" = None

@@ -1,0 +1,256 @@
+"""From what a device tells to events of the domain: which channel, which state, which of them are news.
+
+Holds what stands active, so that the end of something is told even when the device forgets to (quirk 29),
+and so that a synchronization point, which tells everything again, makes no event of what is known.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+from types import MappingProxyType
+from typing import Final
+
+from adapters.onvif.notifications import Notification, device_time
+from adapters.onvif.topics import Fate, Meaning, Topics
+from gateway.domain.camera import Camera, ChannelId, DeviceId
+from gateway.domain.event import Event, EventSource
+from gateway.metrics import EVENT_MESSAGES
+
+STANDING: Final = 64
+"""States held active for one device; a device that invents tokens must not fill the memory."""
+AGED_AT_ONCE: Final = 200
+_NO_CHANNELS: Final[tuple[Camera, ...]] = ()
+_AGED: Final = MappingProxyType({"aged": "true"})
+_INITIAL: Final = MappingProxyType({"initialized": "true"})
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
+_Key = tuple[str, str]
+"""Topic and token."""
+
+
+@dataclass(slots=True)
+class _Standing:
+    meaning: Meaning
+    channel: ChannelId | None
+    told: float
+    """When it was last said to be active, seconds of the loop."""
+
+
+class Translator:
+    """Notifications of all devices -> events.
+
+    Args:
+        topics: the table.
+        channels: the channels of each device in use; looked up each time.
+        source: pull or push.
+    """
+
+    def __init__(
+        self,
+        topics: Topics,
+        channels: Mapping[DeviceId, Sequence[Camera]],
+        source: EventSource = EventSource.ONVIF_PULL,
+    ) -> None:
+        self.channels = channels
+        self._topics = topics
+        self._source = source
+        self._standing: dict[DeviceId, dict[_Key, _Standing]] = {}
+        self._to_age: list[DeviceId] = []
+
+    def forget(self, device: DeviceId) -> None:
+        """The device left the archive."""
+        self._standing.pop(device, None)
+
+    def translate(
+        self,
+        device: DeviceId,
+        notes: Sequence[Notification],
+        received_at: datetime,
+        now: float,
+    ) -> list[Event]:
+        """The events in some messages of one reply, in their order.
+
+        Args:
+            device: who told.
+            notes: what it told.
+            received_at: our UTC time of the reply.
+            now: time of the loop.
+        """
+        events: list[Event] = []
+        seen: dict[tuple[str, ...], int] = {}
+        for note in notes:
+            topic, meaning = self._topics.look_up(note.topic)
+            if isinstance(meaning, Fate):
+                EVENT_MESSAGES.labels(self._source.value, meaning.value).inc()
+                continue
+            token = _token(meaning, note)
+            active = _state(meaning, note)
+            if not self._is_news(device, topic, token, meaning, note.operation, active, now):
+                EVENT_MESSAGES.labels(self._source.value, "initial").inc()
+                continue
+            EVENT_MESSAGES.labels(self._source.value, "event").inc()
+            what = (device, topic, token, str(active), note.told_at)
+            index = seen[what] = seen.get(what, -1) + 1
+            events.append(
+                self._event(device, topic, token, meaning, note, active, received_at, index)
+            )
+        return events
+
+    def age(self, now: float, received_at: datetime) -> list[Event]:
+        """Close what has stood active for longer than its kind may, without a word.
+
+        To be called often: each call looks at some of the devices only.
+        """
+        if not self._to_age:
+            self._to_age = list(self._standing)
+        events: list[Event] = []
+        for device in self._to_age[:AGED_AT_ONCE]:
+            held = self._standing.get(device, {})
+            for key, standing in list(held.items()):
+                if 0 < standing.meaning.ages_s <= now - standing.told:
+                    self._end(device, key)
+                    events.append(self._aged(device, key, standing, received_at))
+        del self._to_age[:AGED_AT_ONCE]
+        return events
+
+    def _aged(
+        self, device: DeviceId, key: _Key, standing: _Standing, received_at: datetime
+    ) -> Event:
+        topic, token = key
+        EVENT_MESSAGES.labels(self._source.value, "aged").inc()
+        return Event(
+            _id(device, topic, token, "aged", received_at.isoformat()),
+            self._source,
+            standing.meaning.kind,
+            received_at,
+            standing.channel,
+            device,
+            active=False,
+            token=token,
+            topic=topic,
+            extra=_AGED,
+        )
+
+    # --- one message
+
+    def _is_news(
+        self,
+        device: DeviceId,
+        topic: str,
+        token: str,
+        meaning: Meaning,
+        operation: str,
+        active: bool | None,  # noqa: FBT001 - tri-state
+        now: float,
+    ) -> bool:
+        """Note the state; False for what a synchronization point only tells again."""
+        key = (topic, token)
+        held = self._standing.get(device, {})
+        standing = held.get(key)
+        if active:
+            if standing is not None:
+                standing.told = now
+                return operation != "Initialized"
+            self._begin(device, key, meaning, now)
+            return True
+        self._end(device, key)
+        if operation in ("Initialized", "Deleted"):
+            return standing is not None
+        return True
+
+    def _begin(self, device: DeviceId, key: _Key, meaning: Meaning, now: float) -> None:
+        held = self._standing.setdefault(device, {})
+        if len(held) >= STANDING:
+            held.pop(next(iter(held)))
+        held[key] = _Standing(meaning, self._channel(device, key[1], meaning), now)
+
+    def _end(self, device: DeviceId, key: _Key) -> None:
+        held = self._standing.get(device)
+        if held is not None and held.pop(key, None) is not None and not held:
+            del self._standing[device]
+
+    def _event(
+        self,
+        device: DeviceId,
+        topic: str,
+        token: str,
+        meaning: Meaning,
+        note: Notification,
+        active: bool | None,  # noqa: FBT001 - tri-state
+        received_at: datetime,
+        index: int,
+    ) -> Event:
+        told = device_time(note.told_at)
+        # Without a usable time of the device, a repeat cannot be told from a second time.
+        stamp = note.told_at if told is not None else received_at.isoformat()
+        return Event(
+            _id(device, topic, token, str(active), f"{stamp}#{index}"),
+            self._source,
+            meaning.kind,
+            received_at,
+            self._channel(device, token, meaning),
+            device,
+            device_at=told,
+            active=active,
+            token=token,
+            value=_value(meaning, note),
+            unit=meaning.unit,
+            topic=topic,
+            extra=_INITIAL if note.operation == "Initialized" else _NONE,
+        )
+
+    def _channel(self, device: DeviceId, token: str, meaning: Meaning) -> ChannelId | None:
+        """The channel that an event belongs to; None = the device as a whole, or not known which.
+
+        Some devices name the configuration instead of the source (`vsconf`, `VideoSourceConfig_3`; quirk
+        30): with one channel there is nothing to choose, with several the number at the end tells.
+        """
+        cameras = self.channels.get(device, _NO_CHANNELS)
+        if len(cameras) == 1:
+            return cameras[0].id
+        if not meaning.video:
+            return None
+        name = token.partition(" ")[0]
+        exact = [c for c in cameras if c.source_token and c.source_token == name]
+        if not exact and (number := _number(name)):
+            exact = [c for c in cameras if _number(c.source_token) == number]
+        return exact[0].id if len(exact) == 1 else None
+
+
+def _number(token: str) -> str:
+    """The digits at the end of a token, without leading zeros."""
+    head = token.rstrip("0123456789")
+    return token[len(head) :].lstrip("0")
+
+
+def _token(meaning: Meaning, note: Notification) -> str:
+    """Which input or source; with the rule's name behind it, where there is one."""
+    source = note.source
+    token = next((source[name] for name in meaning.token if source.get(name)), "")
+    rule = source.get("Rule", "")
+    return f"{token} {rule}".strip() if rule else token
+
+
+def _state(meaning: Meaning, note: Notification) -> bool | None:
+    """True = began or stands, False = over, None = a moment without an end."""
+    if note.operation == "Deleted":
+        return False
+    for name in meaning.state:
+        value = note.data.get(name)
+        if value is not None:
+            return value.strip().lower() in meaning.active
+    return None
+
+
+def _value(meaning: Meaning, note: Notification) -> float | None:
+    if not meaning.value:
+        return None
+    try:
+        return float(note.data.get(meaning.value, ""))
+    except ValueError:
+        return None
+
+
+def _id(device: DeviceId, topic: str, token: str, state: str, stamp: str) -> str:
+    text = f"{device}\0{topic}\0{token}\0{state}\0{stamp}"
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=15).hexdigest()

@@ -1,0 +1,578 @@
+"""The event source of the whole fleet: one pull point a device, one long poll on each, one loop for all.
+
+    queue -> create -> pull -> reply -> events -> deliver -> pull ...
+                        ^  |                        |
+                        |  +-> nothing new ---------+-> observe (the device lives)
+                        +- renew (80 % of its life), prove (after a refusal), wait (after trouble)
+
+A pull that waits costs a connection and a `PullPoint`: no task, no timer, no parser. What is due stands in
+one heap, looked at every `TICK_S`. Short calls (`subscribing.py`) are tasks of a second.
+docs/adr/0018 tells what was measured.
+"""
+
+import asyncio
+import heapq
+import random
+import secrets
+from collections import Counter, deque
+from collections.abc import Coroutine, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import structlog
+
+from adapters.dial import Trouble
+from adapters.onvif import auth, budget
+from adapters.onvif import event_calls as calls
+from adapters.onvif.events import Translator
+from adapters.onvif.http1 import Http1Transport
+from adapters.onvif.logins import Logins
+from adapters.onvif.notifications import EmptyPulls, read_notifications, times
+from adapters.onvif.probe import OnvifProbe
+from adapters.onvif.pull_point import NEVER, QUICK_S, Phase, PullPoint, recall, remember
+from adapters.onvif.signing import REFUSALS, Called, Kind, ended
+from adapters.onvif.subscribing import Subscribing
+from adapters.onvif.topics import read_topics
+from adapters.onvif.transport import Keeping, NoReply, Reply
+from adapters.onvif.verdict import HALF_SECOND_S, SERVICE, WITH_CLOCK
+from gateway.domain.camera import Camera, Device, DeviceId
+from gateway.domain.event import Event
+from gateway.domain.observation import (
+    Answer,
+    AuthScheme,
+    Instant,
+    Observation,
+    Step,
+    Verdict,
+)
+from gateway.errors import StoreUnavailable
+from gateway.metrics import PULL_POINTS, PULLS, SUBSCRIBES
+from gateway.ports.events import DevicesToPull, PullContext
+
+log = structlog.get_logger("sightline.pull")
+TICK_S: Final = 0.05
+KEPT: Final = 20_000
+"""Connections of pulls, at most: as many as there may be devices."""
+OBSERVED_EVERY_S: Final = 2.0
+"""A device that answers more often than this is not told of each time."""
+AFTER_MESSAGES_S: Final = 0.25
+"""Messages that come one by one are fetched together."""
+STARTS_A_TICK: Final = 100
+_STORE_WAIT_S: Final = (0.5, 10.0)
+_REBOOT_JITTER_S: Final = 3.0
+_PAUSED_S: Final = 60.0
+_METRICS_EVERY: Final = 40
+_CLOSING: Final = 100
+_TESTED: Final = WITH_CLOCK[SERVICE]
+_OK: Final = 200
+
+
+class OnvifPullSource:
+    """`EventSourcePort` for ONVIF pull points. Group `sightline.event_sources`, name `onvif_pull`.
+
+    Args:
+        context: clock, credentials, devices and where events go.
+    """
+
+    def __init__(self, context: PullContext) -> None:
+        self._context = context
+        self._clock = context.clock
+        self._limits = context.limits
+        self._probe = context.probe if isinstance(context.probe, OnvifProbe) else None
+        self._logins = (
+            self._probe.logins
+            if self._probe is not None
+            else Logins(context.clock, context.credentials, {}, budget.Breaker())
+        )
+        self._transport = Http1Transport(self._limits.connect_s, Keeping(KEPT))
+        self._short = Subscribing(self._transport, self._logins, self._limits)
+        self._translator = Translator(read_topics(), context.channels)
+        self._empty = EmptyPulls()
+        self._points: dict[DeviceId, PullPoint] = {}
+        self._agenda: list[tuple[float, DeviceId]] = []
+        self._queue: deque[DeviceId] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._unsaved: dict[DeviceId, str] = {}
+        self._credit = 0.0
+        self._body = calls.pull(self._limits.pull_s, self._limits.messages)
+        self._closing = False
+        for device in context.devices.values():
+            self._add(recall(device, context.subscriptions.get(device.id, "")))
+
+    # --- what others see
+
+    @property
+    def pulling(self) -> int:
+        """Pulls that wait at a device now."""
+        return self._transport.asked
+
+    def states(self) -> dict[str, int]:
+        """Pull points by what they do."""
+        counted = Counter(point.phase for point in self._points.values())
+        return {phase.value: counted[phase] for phase in Phase}
+
+    def devices_changed(
+        self, devices: DevicesToPull, channels: Mapping[DeviceId, Sequence[Camera]]
+    ) -> None:
+        """Another archive: pull these devices from now on. Those that stay keep their subscription."""
+        self._translator.channels = channels
+        for gone in self._points.keys() - devices.keys():
+            self._drop(gone)
+        for device in devices.values():
+            point = self._points.get(device.id)
+            if point is None:
+                self._add(PullPoint(device))
+            elif point.device != device:
+                self._drop(device.id)
+                self._add(PullPoint(device))
+
+    # --- EventSourcePort
+
+    async def run(self) -> None:
+        """Pull until cancelled."""
+        self._spawn(self._save())
+        self._resume()
+        turns = 0
+        try:
+            while True:
+                await asyncio.sleep(TICK_S)
+                self.step(asyncio.get_running_loop().time())
+                turns += 1
+                if turns % _METRICS_EVERY == 0:
+                    for state, count in self.states().items():
+                        PULL_POINTS.labels(state).set(count)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Unsubscribe what there is time for; the rest stays remembered, and is reused."""
+        self._closing = True
+        for device in self._points:
+            self._transport.let_go(device)
+        slots = asyncio.Semaphore(_CLOSING)
+
+        async def end(point: PullPoint) -> None:
+            async with slots:
+                called = await self._short.unsubscribe(point)
+                if called.kind is not Kind.LOST:
+                    point.lose()
+                    self._unsaved[point.device.id] = ""
+
+        standing = [p for p in self._points.values() if p.where is not None]
+        standing.sort(key=lambda point: not point.live)
+        try:
+            async with asyncio.timeout(self._limits.close_s):
+                await asyncio.gather(*(end(point) for point in standing))
+        except TimeoutError:
+            log.info("not all pull points were ended in time", left=len(standing))
+        try:
+            async with asyncio.timeout(2.0):
+                await self._save_all()
+        except (TimeoutError, StoreUnavailable):
+            log.info("what was unsubscribed could not be noted", left=len(self._unsaved))
+        await self._transport.close()
+
+    # --- the loop
+
+    def step(self, now: float) -> None:
+        """Do what is due."""
+        agenda = self._agenda
+        while agenda and agenda[0][0] <= now:
+            at, device = heapq.heappop(agenda)
+            point = self._points.get(device)
+            if point is not None and point.due == at:
+                self._act(point, now)
+        self._credit = min(
+            max(1.0, self._limits.creations_per_s),
+            self._credit + TICK_S * self._limits.creations_per_s,
+        )
+        for _ in range(min(len(self._queue), int(self._credit), STARTS_A_TICK)):
+            point = self._points.get(self._queue.popleft())
+            if point is not None and point.phase is Phase.QUEUED:
+                self._credit -= 1.0
+                self._begin(point)
+        aged = self._translator.age(now, self._utc())
+        if aged:
+            self._spawn(self._store(aged))
+
+    def _add(self, point: PullPoint) -> None:
+        self._points[point.device.id] = point
+        self._enqueue(point)
+
+    def _enqueue(self, point: PullPoint) -> None:
+        point.phase = Phase.QUEUED
+        point.due = NEVER
+        self._queue.append(point.device.id)
+
+    def _drop(self, device: DeviceId) -> None:
+        point = self._points.pop(device)
+        self._live(point, live=False)
+        self._transport.forget(device)
+        self._translator.forget(device)
+        if point.where is not None:
+            self._unsaved[device] = ""
+
+    def _resume(self) -> None:
+        """After a restart of the loop: what was under way begins anew."""
+        self._closing = False
+        for point in self._points.values():
+            if point.phase is Phase.BUSY:
+                self._enqueue(point)
+
+    def _at(self, point: PullPoint, phase: Phase, at: float) -> None:
+        point.phase = phase
+        point.due = at
+        heapq.heappush(self._agenda, (at, point.device.id))
+
+    def _wait(self, point: PullPoint, seconds: float) -> None:
+        self._at(point, Phase.WAITING, asyncio.get_running_loop().time() + seconds)
+
+    def _act(self, point: PullPoint, now: float) -> None:
+        if point.phase is Phase.PULLING:
+            self._transport.give_up(point.device.id)
+        elif point.where is None or now > point.ends_at > 0:
+            self._renounce(point)
+        else:
+            self._pull(point)
+
+    def _begin(self, point: PullPoint) -> None:
+        """Its turn in the queue came: with a remembered subscription try that one first."""
+        work = self._create(point) if point.where is None else self._prove(point)
+        self._busy(point, work)
+
+    def _busy(self, point: PullPoint, work: Coroutine[Any, Any, None]) -> None:
+        point.phase = Phase.BUSY
+        point.due = NEVER
+        self._spawn(work)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "a pull failed inside the gateway", "exception": error}
+            )
+
+    def _utc(self) -> datetime:
+        return self._clock.utc(self._clock.now())
+
+    # --- one pull
+
+    def _pull(self, point: PullPoint) -> None:
+        """Send the next pull, without a task where that can be."""
+        loop = asyncio.get_running_loop()
+        device = point.device
+        if self._closing or self._points.get(device.id) is not point:
+            return
+        credential = self._logins.credential(device)
+        if credential is None or not self._logins.known_good(device.id, credential):
+            self._busy(point, self._prove(point))
+            return
+        now = loop.time()
+        if point.good and point.renews and now >= point.renew_at:
+            self._busy(point, self._renew(point))
+            return
+        digest = self._logins.of(device.id).scheme is AuthScheme.DIGEST
+        if digest and point.challenge is None:
+            self._busy(point, self._pull_awaited(point))
+            return
+        path = self._short.path(point)
+        template = self._short.template(point, "PullMessages", self._body)
+        headers = template.headers
+        if digest and point.challenge is not None:
+            body = template.fill({}, signed=False)
+            proof = auth.authorization(point.challenge, credential, path, secrets.token_hex(8))
+            headers = {**headers, "Authorization": proof}
+        else:
+            created = self._logins.device_utc(point.offset_s)
+            token = auth.token_values(credential, secrets.token_bytes(16), created)
+            body = template.fill(token, signed=True)
+        if not self._transport.ask(device, path, body, headers, self._replied):
+            self._busy(point, self._connect(point))
+            return
+        point.sent_at = now
+        self._at(point, Phase.PULLING, now + self._limits.pull_s + self._limits.grace_s)
+
+    async def _connect(self, point: PullPoint) -> None:
+        limit = asyncio.get_running_loop().time() + self._limits.connect_s
+        failed = await self._transport.connect(point.device, limit)
+        if self._points.get(point.device.id) is not point:
+            self._transport.let_go(point.device.id)
+        elif failed is None:
+            self._pull(point)
+        else:
+            self._lost(point)
+
+    def _replied(self, device: Device, outcome: Reply | NoReply) -> None:
+        """A pull ended."""
+        point = self._points.get(device.id)
+        if point is None or point.phase is not Phase.PULLING:
+            return
+        now = asyncio.get_running_loop().time()
+        if isinstance(outcome, NoReply):
+            self._unanswered(point, outcome, now)
+        elif outcome.status == _OK and outcome.flaw is None and self._empty.is_known(outcome.body):
+            if point.challenge is not None:
+                point.challenge = point.challenge.used
+            self._heard(point, self._empty.current(outcome.body), outcome)
+            self._emptied(point, now)
+        else:
+            self._take(point, ended(outcome), outcome, now)
+
+    async def _pull_awaited(self, point: PullPoint) -> None:
+        """For Digest without a challenge at hand."""
+        loop = asyncio.get_running_loop()
+        point.sent_at = loop.time()
+        called = await self._short.pull_awaited(point)
+        if self._points.get(point.device.id) is point:
+            self._take(point, called, None, loop.time())
+
+    def _unanswered(self, point: PullPoint, outcome: NoReply, now: float) -> None:
+        """The connection ended, or the time did, without a reply."""
+        if outcome.trouble is not Trouble.CLOSED:
+            self._lost(point)
+            return
+        # Some close a pull after ten seconds, whatever was asked: as good as empty (quirk 24).
+        PULLS.labels("closed").inc()
+        if now - point.sent_at >= QUICK_S:
+            point.quick = 0
+            self._pull(point)
+            return
+        pause_s = point.pause_after_quick()
+        if point.keeps_hanging_up:
+            self._lost(point)
+        else:
+            self._wait(point, 0.0 if point.quick == 1 else pause_s)
+
+    def _take(self, point: PullPoint, called: Called, reply: Reply | None, now: float) -> None:
+        """A reply that is not one of the known empty ones."""
+        if called.kind is Kind.LOST:
+            self._lost(point)
+        elif called.kind is Kind.PAUSED:
+            self._paused(point)
+        elif called.kind in REFUSALS:
+            self._refused(point, reply)
+        elif called.kind is not Kind.GOOD or called.soap is None:
+            self._faulted(point, called)
+        elif called.soap.name != "PullMessagesResponse":
+            self._faulted(point, Called(Kind.UNUSABLE, called.soap.name[:60]))
+        else:
+            if reply is not None and point.challenge is not None:
+                point.challenge = point.challenge.used
+            told = times(called.soap.content)
+            if not point.renews and told.life_s is not None:
+                point.ends_at = now + told.life_s  # pulling may prolong it (quirk 21)
+            notes = read_notifications(called.soap.content)
+            self._heard(point, told.current, reply)
+            if not notes:
+                if reply is not None and not called.soap.mended and reply.flaw is None:
+                    self._empty.learn(reply.body)
+                self._emptied(point, now)
+                return
+            PULLS.labels("messages").inc()
+            point.quick = 0
+            events = self._translator.translate(point.device.id, notes, self._utc(), now)
+            full = len(notes) >= self._limits.messages
+            self._busy(point, self._deliver(point, events, 0.0 if full else AFTER_MESSAGES_S))
+
+    def _emptied(self, point: PullPoint, now: float) -> None:
+        PULLS.labels("empty").inc()
+        if now - point.sent_at >= min(QUICK_S, self._limits.pull_s / 2):
+            point.quick = 0
+            self._pull(point)
+        else:
+            self._wait(point, point.pause_after_quick())
+
+    async def _deliver(self, point: PullPoint, events: Sequence[Event], pause_s: float) -> None:
+        """Store what was told, then pull on: a device is not asked for more than can be kept."""
+        if events:
+            await self._store(events)
+        if self._points.get(point.device.id) is point:
+            self._wait(point, pause_s)
+
+    async def _store(self, events: Sequence[Event]) -> None:
+        wait_s, most_s = _STORE_WAIT_S
+        while True:
+            try:
+                await self._context.deliver(events)
+            except StoreUnavailable:
+                await asyncio.sleep(wait_s * (1 + random.random()))  # noqa: S311 - spread
+                wait_s = min(most_s, wait_s * 2)
+            else:
+                return
+
+    # --- what went wrong
+
+    def _lost(self, point: PullPoint) -> None:
+        """No reply, or no connection: long enough alone, never a storm (quirk 26)."""
+        PULLS.labels("lost").inc()
+        self._live(point, live=False)
+        self._transport.let_go(point.device.id)
+        spread = 1.0 + 0.5 * random.random()  # noqa: S311 - spread, not a secret
+        self._wait(point, self._limits.backoff_s * spread)
+
+    def _refused(self, point: PullPoint, reply: Reply | None) -> None:
+        """A login that was good is refused: find out why, within the budget."""
+        PULLS.labels("refused").inc()
+        if reply is not None:
+            asked = auth.challenge(reply.challenges)
+            if point.challenge is None or asked is None or not asked.stale:
+                self._logins.count_refusal(point.device.id)
+            if point.challenge is not None and asked is not None and not asked.stale:
+                # A used nonce refused without `stale`: one a request (quirk 7).
+                point.single_use = True
+            point.challenge = None
+            self._tell_refusals(point)
+            self._busy(point, self._prove(point))
+        else:
+            self._tell_refusals(point)
+            self._paused(point)
+
+    def _faulted(self, point: PullPoint, called: Called) -> None:
+        """The subscription is not known there any more, or never worked."""
+        PULLS.labels("fault").inc()
+        was_good = point.good
+        point.lose()
+        self._note(point)
+        if was_good:
+            # Rebooted, or ended by somebody else (quirk 19): a new one, in its turn.
+            point.failures = 0
+            self._wait(point, random.random() * _REBOOT_JITTER_S)  # noqa: S311 - spread
+            return
+        point.failures += 1
+        log.debug("a pull was answered by a fault", device=point.device.id, detail=called.detail)
+        self._live(point, live=False)
+        self._wait(point, point.backoff_s(self._limits.backoff_s, self._limits.backoff_most_s))
+
+    def _paused(self, point: PullPoint) -> None:
+        """Nothing may be signed now; looked at again soon, which costs the device nothing."""
+        self._live(point, live=False)
+        seconds = min(_PAUSED_S, self._logins.resumes_in_s(point.device.id) + 1.0)
+        self._wait(point, max(_PAUSED_S / 4, seconds) * (1 + 0.25 * random.random()))  # noqa: S311
+
+    def _renounce(self, point: PullPoint) -> None:
+        """Its subscription ended, or there is none: stand in the queue for another."""
+        if point.where is not None:
+            point.lose()
+        self._enqueue(point)
+
+    # --- short calls
+
+    async def _create(self, point: PullPoint) -> None:
+        called = await self._short.create(point)
+        if self._points.get(point.device.id) is not point:
+            return
+        SUBSCRIBES.labels(_OUTCOMES.get(called.kind, "fault")).inc()
+        if called.kind is Kind.GOOD:
+            self._note(point)
+            self._pull(point)
+        elif called.kind in (Kind.PAUSED, *REFUSALS):
+            self._tell_refusals(point)
+            self._paused(point)
+        elif called.kind is Kind.LOST:
+            self._lost(point)
+        elif called.kind is Kind.UNSUPPORTED:
+            self._wait(point, self._limits.no_service_s * (1 + 0.1 * random.random()))  # noqa: S311
+        else:
+            point.failures += 1
+            self._wait(point, point.backoff_s(self._limits.backoff_s, self._limits.backoff_most_s))
+
+    async def _prove(self, point: PullPoint) -> None:
+        point.sent_at = NEVER
+        called = await self._short.prove(point)
+        if self._points.get(point.device.id) is point:
+            self._take(point, called, None, asyncio.get_running_loop().time())
+
+    async def _renew(self, point: PullPoint) -> None:
+        called = await self._short.renew(point)
+        if self._points.get(point.device.id) is not point:
+            return
+        if called.kind is Kind.LOST:
+            self._lost(point)
+        elif called.kind in (Kind.PAUSED, *REFUSALS):
+            self._tell_refusals(point)
+            self._paused(point)
+        else:
+            self._pull(point)
+
+    # --- telling others
+
+    def _heard(self, point: PullPoint, current: datetime | None, reply: Reply | None) -> None:
+        """A pull was answered: the device lives; said as often as a check would say it."""
+        point.failures = 0
+        point.good = True
+        self._live(point, live=True)
+        now = self._clock.now()
+        if current is None:
+            return
+        # The device wrote its time when it sent the reply, not when it was asked.
+        late_s = HALF_SECOND_S + point.rtt_s / 2 + (0.0 if reply is None else reply.read_s)
+        offset_s = (current - self._clock.utc(now)).total_seconds() + late_s
+        if abs(offset_s) > self._limits.clock_limit_s:
+            return  # a check says it better, and confirms it
+        point.offset_s = offset_s
+        if now - point.told_at < OBSERVED_EVERY_S:
+            return
+        point.told_at = now
+        answer = Answer(
+            Step.EVENT,
+            Instant(now - max(point.rtt_s, 0.0)),
+            now,
+            Verdict.ANSWERED,
+            tested=_TESTED,
+            clock_offset_s=offset_s,
+            memory=self._logins.news(point.device.id),
+        )
+        self._observe(point, answer)
+
+    def _tell_refusals(self, point: PullPoint) -> None:
+        """A refusal is told at once, so that a restart does not forget it; it says nothing else."""
+        news = self._logins.news(point.device.id)
+        if news is not None:
+            now = self._clock.now()
+            self._observe(point, Answer(Step.EVENT, now, now, Verdict.COULD_NOT_TELL, memory=news))
+
+    def _observe(self, point: PullPoint, answer: Answer) -> None:
+        device = point.device.id
+        for camera in self._translator.channels.get(device, ()):
+            self._context.observe(Observation(camera.id, device, answer))
+
+    def _live(self, point: PullPoint, *, live: bool) -> None:
+        """Tell the check whether it may keep a connection of its own."""
+        if point.live is not live:
+            point.live = live
+            if self._probe is not None:
+                self._probe.pulled(point.device.id, live=live)
+
+    def _note(self, point: PullPoint) -> None:
+        self._unsaved[point.device.id] = remember(point)
+
+    async def _save(self) -> None:
+        while True:
+            await asyncio.sleep(0.5)
+            try:
+                await self._save_all()
+            except StoreUnavailable:
+                await asyncio.sleep(_STORE_WAIT_S[1])
+
+    async def _save_all(self) -> None:
+        while self._unsaved:
+            device = next(iter(self._unsaved))
+            text = self._unsaved[device]
+            await self._context.save_subscription(device, text)
+            if self._unsaved.get(device) == text:
+                del self._unsaved[device]
+
+
+_OUTCOMES: Final = {
+    Kind.GOOD: "good",
+    Kind.UNSUPPORTED: "unsupported",
+    Kind.LOST: "lost",
+    Kind.PAUSED: "refused",
+} | dict.fromkeys(REFUSALS, "refused")
