@@ -18,6 +18,8 @@ from gateway.domain.archive_values import (
 )
 from gateway.domain.camera import ChannelId, CheckBy, DeviceId
 
+WEB_PORT = 80
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -97,13 +99,21 @@ def _read_address(
     if port is None:
         table.find("bad_port", number, "port", cells)
         return None
+    if address.is_global:
+        table.find("public_address", number, "ip_address", cells)
+    if port == WEB_PORT and _is_rtsp(cells):
+        table.find("unlikely_port", number, "port", cells)
     return str(address), port, DeviceId(endpoint(address, port))
 
 
 def _default_port(cells: Cells) -> int:
-    if cells.get("check_by", "").casefold() == CheckBy.RTSP:
+    if _is_rtsp(cells):
         return 554
-    return 443 if parse_yes(narrow(cells.get("tls", ""))) else 80
+    return 443 if parse_yes(narrow(cells.get("tls", ""))) else WEB_PORT
+
+
+def _is_rtsp(cells: Cells) -> bool:
+    return narrow(cells.get("check_by", "")).casefold() == CheckBy.RTSP
 
 
 def _unique_ids(rows: list[Row], context: ArchiveContext) -> list[Row]:

@@ -87,6 +87,9 @@ def _read_numbers(table: Table, row: int, cells: Cells) -> tuple[float, float] |
     texts = {key: narrow(cells.get(key, "")) for key in ("longitude", "latitude")}
     if not all(texts.values()):
         return None  # the rule of required fields speaks
+    if all(parse_number(text) == 0 for text in texts.values()):
+        table.find("zero_position", row, "longitude", cells)
+        return None
     numbers: list[float] = []
     for key, text in texts.items():
         number = parse_number(text)
@@ -102,7 +105,7 @@ def _read_numbers(table: Table, row: int, cells: Cells) -> tuple[float, float] |
     if _within(lon, _CHINA_LAT) and _within(lat, _CHINA_LON):
         table.find("swapped_lon_lat", row, "longitude", cells, f"{texts['longitude']}, {lat}")
         return None
-    if abs(lon) > MOST_EAST_DEG or abs(lat) > MOST_NORTH_DEG or not (lon or lat):
+    if abs(lon) > MOST_EAST_DEG or abs(lat) > MOST_NORTH_DEG:
         table.find("bad_coordinate", row, "longitude", cells, f"{lon}, {lat}")
         return None
     if all(decimals(text) <= FEW_DECIMALS for text in texts.values()):

@@ -64,6 +64,9 @@ CATALOGUE: dict[str, Rule] = {
     "outside_district": Rule(D, "this position is outside the district", "坐标在辖区之外"),
     "swapped_lon_lat": Rule(D, "longitude and latitude are swapped", "经纬度颠倒"),
     "bad_coordinate": Rule(D, "this is not a coordinate in degrees", "坐标无效"),
+    "zero_position": Rule(
+        D, "the position 0, 0 is no position: nothing was filled in", "坐标为0,0，等于没有填写"
+    ),
     "destroyed_coordinate": Rule(
         D,
         "a spreadsheet has turned the coordinate into a date or a rounded number",
@@ -129,7 +132,22 @@ CATALOGUE: dict[str, Rule] = {
     # --- somebody should look
     "foreign_code": Rule(N, "the code belongs to another district", "编码不属于本区", keeps=True),
     "coarse_coordinate": Rule(
-        N, "the position has so few decimals that it may be 100 m off", "坐标小数位过少", keeps=True
+        N,
+        "the position has so few decimals that it may be 100 m off",
+        "坐标小数位过少，位置可能偏差100米",
+        keeps=True,
+    ),
+    "public_address": Rule(
+        N,
+        "this is a public address of the internet: a camera of the video network has a private one",
+        "这是互联网公网地址，视频专网的摄像机应为内网地址，请核对",
+        keeps=True,
+    ),
+    "unlikely_port": Rule(
+        N,
+        "check_by=rtsp asks port 80, which is for web pages: RTSP is at 554 as a rule",
+        "检测方式为rtsp而端口为80（网页端口），RTSP一般为554，请核对",
+        keeps=True,
     ),
     "unknown_credential_set": Rule(
         N, "no credential set has this name yet", "凭据组尚未导入", keeps=True

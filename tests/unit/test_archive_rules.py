@@ -27,6 +27,9 @@ CAMERA_RULES = {  # by code: file, row, column and value of its one finding
     "outside_district": ("bad-outside_district.csv", 4, "longitude", "108.940000"),
     "swapped_lon_lat": ("bad-swapped_lon_lat.csv", 4, "longitude", "38.287121"),
     "bad_coordinate": ("bad-coordinate.csv", 4, "longitude", "东经109"),
+    "zero_position": ("bad-zero_position.csv", 4, "longitude", "0"),
+    "public_address": ("bad-public_address.csv", 4, "ip_address", "114.114.114.114"),
+    "unlikely_port": ("bad-unlikely_port.csv", 4, "port", "80"),
     "destroyed_coordinate": ("bad-destroyed_coordinate.csv", 4, "longitude", "1.09702E+02"),
     "suspected_datum": ("bad-suspected_datum.csv", 0, "longitude,latitude", "海康"),
     "bad_datum": ("bad-datum.csv", 4, "datum", "北京54"),
@@ -138,7 +141,7 @@ def camera_of(code: str) -> tuple[Inventory, ChannelId]:
 @pytest.mark.parametrize(
     "code",
     ["outside_district", "swapped_lon_lat", "bad_coordinate", "destroyed_coordinate", "bad_datum",
-     "suspected_datum"],
+     "suspected_datum", "zero_position"],
 )  # fmt: skip
 def test_a_doubtful_position_is_off_the_map_and_kept_as_written(code: str) -> None:
     inventory, camera_id = camera_of(code)
