@@ -159,7 +159,8 @@ def _print(made: Report) -> None:
 
 def table_of(made: Report) -> Table:
     """The report for a terminal: the online rate stands between its bounds."""
-    chosen = [(key, chinese, value) for key, chinese, value in COLUMNS if key in SHOWN]
+    by_key = {column[0]: column for column in COLUMNS}
+    chosen = [by_key[key] for key in SHOWN]
     table = Table()
     for _, chinese, _ in chosen:
         table.add_column(chinese, overflow="fold")
