@@ -136,10 +136,10 @@ def _check_form(kind: str, sizes: list[int], geojson: Mapping[str, Any]) -> Geom
     if kind.endswith("LineString") and shape.length == 0:
         return _problem("no_extent")
     if kind.endswith("Polygon"):
+        if shape.convex_hull.area == 0:
+            return _problem("no_extent")
         if not shapely.is_valid(shape):
             return _problem("self_crossing", str(shapely.is_valid_reason(shape)))
-        if shape.area == 0:
-            return _problem("no_extent")
     return None
 
 
