@@ -13,13 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import coverage_rows, event_rows
 from fakes import ledger_rows as rows
 from fakes.postgres import Server
 
 from adapters.postgres.store import PostgresStore
+from gateway.domain.camera import DeviceId
+from gateway.domain.coverage.rows import CoverageChanges
 from gateway.domain.ledger import Changes
 from gateway.errors import Conflict, UsageError
 from gateway.ports import AuditEntry, IncidentNote, LedgerKind, LedgerQuery, NoteKind, Role, Token
+from gateway.ports.coverage import BlindSpotQuery
+from gateway.ports.events import EventChanges, EventQuery
 
 CHANGES = Changes(
     sequence=7,
@@ -47,6 +52,35 @@ async def fill(store: PostgresStore) -> None:
     await store.save_token(Token("t", "console", Role.ADMIN, b"\x01" * 32, rows.at(0)))
     for minute in range(3):
         await store.append_audit(AuditEntry(rows.at(minute), "op", "admin", "check", "c", "ok"))
+    await fill_coverage_and_events(store)
+
+
+async def fill_coverage_and_events(store: PostgresStore) -> None:
+    record = dataclasses.replace(rows.RECORD, id="places-1")
+    await store.coverage.save_places(record, coverage_rows.PLACES)
+    await store.coverage.commit(
+        CoverageChanges(
+            7,
+            rows.at(6),
+            (coverage_rows.FULL_SPOT, coverage_rows.BARE_SPOT),
+            (coverage_rows.FULL_INTERVAL, coverage_rows.BARE_INTERVAL),
+            (event_rows.alert("a1", "b-full"),),
+        )
+    )
+    await store.coverage.save_plan(coverage_rows.PLAN)
+    await store.events.save_sensors(event_rows.SENSORS)
+    await store.events.commit(
+        EventChanges(
+            (event_rows.FULL_EVENT, event_rows.BARE_EVENT),
+            (event_rows.FULL_INCIDENT, event_rows.BARE_INCIDENT),
+            (event_rows.FULL_ALERT,),
+            (event_rows.RECEIPT,),
+            (event_rows.FULL_ORDER,),
+        )
+    )
+    await store.events.save_posture(event_rows.POSTURE)
+    await store.events.save_mute(event_rows.MUTE)
+    await store.events.save_subscription(DeviceId("10.1.0.1:80"), '{"to": "x"}')
 
 
 async def everything(store: PostgresStore) -> dict[str, Any]:
@@ -62,6 +96,18 @@ async def everything(store: PostgresStore) -> dict[str, Any]:
         "notes": list(await store.notes(["i-full"])),
         "tokens": list(await store.tokens()),
         "audit": list(await store.audit()),
+        "places": await store.coverage.load_places(),
+        "coverage": await store.coverage.load(),
+        "blind_spots": await store.coverage.blind_spots(BlindSpotQuery()),
+        "intervals": await store.coverage.intervals(rows.at(-100), rows.at(100)),
+        "plan": await store.coverage.plan("plan-1"),
+        "sensors": await store.events.load_sensors(),
+        "events_live": await store.events.load(rows.at(1)),
+        "events": await store.events.events(EventQuery()),
+        "event_incidents": await store.events.incidents(EventQuery()),
+        "alerts": await store.events.alerts(),
+        "receipts": await store.events.receipts("x-full"),
+        "work_orders": await store.events.work_orders(),
     }
 
 
