@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import gc
 import os
+import pickle
 import resource
 import secrets
 import signal
@@ -25,8 +26,10 @@ from gateway.ports import Probe, ProbeContext, Store
 from gateway.projection import Projection
 from gateway.registry import get
 from gateway.runtime.clock import SystemClock
+from gateway.runtime.coverage import CoverageWorker
 from gateway.runtime.credentials import OpenedCredentials
 from gateway.runtime.judge import Judge, JudgeRules
+from gateway.runtime.model_source import from_child, from_memory
 from gateway.runtime.pipeline import Pipeline, archive_before
 from gateway.runtime.restore import read_book
 from gateway.runtime.supervisor import Stage, supervise
@@ -40,6 +43,7 @@ EXPLAIN_S = 15.0
 CLAIM_S = 2.0
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8
 """Numbers of the options in glibc's malloc.h."""
+MODEL_BUILDER = "gateway.commands.build_coverage"
 SPARE_FILES = 1_000
 """Open files for everything that is not a connection to a device."""
 
@@ -224,11 +228,25 @@ class Service:
             judge,
             Projection(Inventory(), self.clock.utc(now), self.feed),
         )
+        pipeline.coverage = self.make_coverage(pipeline)
         pipeline.start(inventory, state, records[0].id if records else "", before)
         self.credentials.changed = pipeline.poller.ask_signed
         self.pipeline = pipeline
         rest_gc()
         return pipeline
+
+    def make_coverage(self, pipeline: Pipeline) -> CoverageWorker | None:
+        """The worker that keeps the ledger of blind spots; None where it is switched off."""
+        settings = self.settings
+        if not settings.coverage.enabled:
+            return None
+        if settings.store.dsn.get_secret_value().startswith("memory:"):
+            source = from_memory(self.store)
+        else:
+            source = from_child(MODEL_BUILDER, pickle.dumps(settings))
+        return CoverageWorker(
+            self.store, self.clock, pipeline.projection, source, settings.coverage.recount_s
+        )
 
     def epoch(self, at: Instant) -> float:
         """UTC epoch seconds of an instant."""

@@ -138,3 +138,16 @@ RECOUNT_TIMESTAMP = Gauge(
     "When coverage was last counted again from scratch",
     registry=REGISTRY,
 )
+EVENTS_SEEN = Counter(
+    "sightline_events",
+    "Signals that reached the desk by what became of them",
+    ["fate"],
+    registry=REGISTRY,
+)
+EVENT_ROWS = Counter("sightline_event_rows", "Rows of signals written", registry=REGISTRY)
+EVENT_INCIDENTS = Counter(
+    "sightline_event_incidents", "Event incidents opened and closed", ["change"], registry=REGISTRY
+)
+EVENTS_WAITING = Gauge(
+    "sightline_event_rows_waiting", "Rows of the desk not yet committed", registry=REGISTRY
+)

@@ -117,6 +117,26 @@ class JudgeSettings(_Section):
     breaker_window_s: Seconds = Field(600.0, description="within so many seconds")
 
 
+class CoverageSettings(_Section):
+    """What cannot be seen."""
+
+    enabled: bool = Field(default=True, description="keep the ledger of blind spots")
+    recount_at: str = Field(
+        "03:30",
+        pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$",
+        description="when coverage is counted again from scratch, Asia/Shanghai",
+    )
+    visit_m: float = Field(
+        15.0, ge=0, le=1_000, description="cameras so near to each other are one visit"
+    )
+
+    @property
+    def recount_s(self) -> float:
+        """`recount_at` in seconds after midnight."""
+        hours, minutes = self.recount_at.split(":")
+        return 3600.0 * int(hours) + 60.0 * int(minutes)
+
+
 class WebSettings(_Section):
     """HTTP."""
 
@@ -170,6 +190,7 @@ class Settings(BaseSettings):
     network: NetworkSettings = NetworkSettings()
     poll: PollSettings = PollSettings()
     judge: JudgeSettings = JudgeSettings()
+    coverage: CoverageSettings = CoverageSettings()
     web: WebSettings = WebSettings()
     keys: KeySettings = KeySettings()
     log: LogSettings = LogSettings()

@@ -3,6 +3,7 @@
     poller => observations => judge => recorder => store
                  ^              |
                  +---- asks ----+-> projection -> web
+                                +=> coverage => store
 
 `=>` is a bounded queue. The one edge that goes back: the judge's asks.
 """
@@ -26,6 +27,7 @@ from gateway.ports import LiveState, Probe, Store
 from gateway.projection import Projection
 from gateway.runtime.canary import Canaries
 from gateway.runtime.clock import STEP_LIMIT_S, SystemClock
+from gateway.runtime.coverage import CoverageWorker
 from gateway.runtime.judge import SWEEP_S, Judge
 from gateway.runtime.mailbox import Mailbox
 from gateway.runtime.poller import Poller
@@ -42,6 +44,9 @@ PORTIONS = 64
 WATCH_IMPORTS_S = 5.0
 CLOSED_KEPT_S = 60.0
 CLOSE_S = 7.0
+ANSWERS_S = 3.0
+"""At the end: a store that takes no write within so long hangs, and is not waited for again."""
+GIVEN_UP_S = 0.5
 LATE_S = 3600.0
 """A day's seconds are held for so long after its end: verdicts look back."""
 
@@ -89,6 +94,7 @@ class Pipeline:
         self.projection = projection
         self.recorder = Recorder(store, clock, judge.known_until)
         self.canaries = Canaries(clock, settings.network.canaries, settings.poll.connect_s, judge)
+        self.coverage: CoverageWorker | None = None
         self.inventory = Inventory()
         self.import_id = ""
         self.progress: Instant = clock.now()
@@ -100,7 +106,9 @@ class Pipeline:
     @property
     def stages(self) -> dict[str, Stage]:
         """The loops by name."""
+        coverage = {} if self.coverage is None else {"coverage": self.coverage.run}
         return {
+            **coverage,
             "poller": self.poller.run,
             "judge": self.run_judge,
             "recorder": self.recorder.run,
@@ -163,6 +171,8 @@ class Pipeline:
         self.projection.apply(stamped, self.clock.utc(now))
         if changes:
             self.recorder.submit(stamped)
+            if self.coverage is not None:
+                self.coverage.submit(stamped)
             self._count(changes)
         BLIND.set(self.judge.gap is not None)
 
@@ -275,6 +285,9 @@ class Pipeline:
             kind: {"opened": opened, "closed": closed}
             for kind, (opened, closed) in self.projection.totals.items()
         }
+        if self.coverage is not None:
+            opened, closed = self.coverage.totals
+            totals["blind_spots"] = {"opened": opened, "closed": closed}
         return {
             **self.stats.report(),
             "devices": len(self.poller.targets),
@@ -296,15 +309,25 @@ class Pipeline:
                 last = live.health.last_failed or live.outage.last_failed_at
                 self.judge.put_outage(live, replace(live.outage, last_failed_at=last))
         written = False
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + CLOSE_S
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_S):
+            async with asyncio.timeout_at(ends):
                 for number in range(PORTIONS):  # the day of the whole fleet at once is 100 MB
                     self.judge.rollups += self.judge.accountant.book.portion(number, PORTIONS)
                     self._publish(self.judge.judge((), now), now)
-                    written = await self.recorder.flush(last=number == PORTIONS - 1)
+                    written = False
+                    async with asyncio.timeout(ANSWERS_S):
+                        written = await self.recorder.flush(last=number == PORTIONS - 1)
                     if not written:
                         break
         if not written:
             log.warning("not everything was written", rows=self.recorder.pending)
+        if self.coverage is not None:
+            # What it does not write is worked out again at the next start.
+            left_s = ends - loop.time() if written else 0.0
+            with contextlib.suppress(TimeoutError, StoreUnavailable):
+                async with asyncio.timeout(max(GIVEN_UP_S, left_s)):
+                    await self.coverage.close()
         for probe in set(self.probes.values()):
             await probe.close()

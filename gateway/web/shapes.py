@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from gateway.domain.camera import Camera, ChannelId, DivisionCode, GridId, NodeId
+from gateway.domain.coverage.figures import Headline
+from gateway.domain.coverage.rows import BlindSpot
 from gateway.domain.ledger import Fault, GatewayGap, Incident, Outage, State
 from gateway.domain.observation import Answer, Instant
 from gateway.inventory import Inventory
@@ -122,8 +124,10 @@ def answer_item(answer: Answer | None, utc: Callable[[Instant], datetime]) -> Js
     }
 
 
-def channel_row(item: Outage[datetime] | Fault[datetime], projection: Projection) -> Json:
-    """An outage or fault with the camera's name and places."""
+def channel_row(
+    item: Outage[datetime] | Fault[datetime] | BlindSpot, projection: Projection
+) -> Json:
+    """An outage, fault or blind spot with the camera's name and places."""
     shown = row(item)
     view = projection.channels.get(item.channel)
     camera = view.camera if view else None
@@ -160,6 +164,23 @@ def incident_item(
     return shown
 
 
+def headline_item(told: Headline) -> Json:
+    """The headline of coverage: weights, and their shares of all that is listed."""
+    weights = told.weights
+    names = ("designed", "seen", "unverified", "unknown", "blind", "never")
+    return {
+        "listed": told.places > 0,
+        "places": told.places,
+        "drafts": told.drafts,
+        "cameras": told.cameras,
+        "weight": weights.total,
+        **{f"{name}_share": weights.share(getattr(weights, name)) for name in names},
+        "blind_spots": told.blind_spots,
+        "lost_area_m2": round(told.lost_m2, 1),
+        "places_by_state": dict(told.states),
+    }
+
+
 def feed_item(event: str, data: Any, projection: Projection) -> Json:  # noqa: ANN401 - any row
     """A ledger row as the stream sends it: the same fields as in the API."""
     match data:
@@ -171,5 +192,9 @@ def feed_item(event: str, data: Any, projection: Projection) -> Json:  # noqa: A
             return shown
         case GatewayGap():
             return row(data)
+        case BlindSpot():
+            return channel_row(data, projection)
+        case (Headline() as told, datetime() as at):
+            return {**headline_item(told), "as_of": at}
         case _:
             raise TypeError(f"{event}: {type(data).__name__} is no row of the ledger")

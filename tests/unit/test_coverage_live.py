@@ -92,8 +92,8 @@ def test_one_batch_leaves_the_same_present_as_one_by_one(
     assert not recount(many)
     assert (one.counters.counts == many.counters.counts).all()
     assert lost_area(one).symmetric_difference(lost_area(many)).area < 1e-6
-    assert {row.id for row in one.intervals.open.values()} == {
-        row.id for row in many.intervals.open.values()
+    assert {g: (row.state, row.causes) for g, row in one.intervals.open.items()} == {
+        g: (row.state, row.causes) for g, row in many.intervals.open.items()
     }
 
 

@@ -38,13 +38,13 @@ class Intervals:
         self._parts = np.bincount(groups.place[reachable], minlength=len(model.places))
 
     def change(
-        self, which: Ints, when: Sequence[Bounds], changed: dict[int, Bounds]
+        self, which: Ints, left: Sequence[Sequence[Bounds]], changed: dict[int, Bounds]
     ) -> Iterable[PlaceInterval]:
         """Some groups are seen in another way.
 
         Args:
             which: the groups.
-            when: each camera's last change.
+            left: for each camera and class, when its view last became worse than that class.
             changed: the cameras that just changed.
         """
         now = self.counters.seen[which]
@@ -59,7 +59,8 @@ class Intervals:
         for g in moved.tolist():
             seers = self.groups.seers.of(g).tolist()
             if self.counters.seen[g] > self.written[g]:
-                bounds = last_of(when[c] for c in seers)
+                better = int(self.counters.seen[g]) - 1
+                bounds = last_of(left[c][better] for c in seers)
             else:
                 best = [c for c in seers if c in changed and self._as_good(c, g)]
                 bounds = min((changed[c] for c in best), key=lambda b: b.at)
@@ -68,12 +69,12 @@ class Intervals:
     def _as_good(self, camera: int, g: int) -> bool:
         return bool(self.counters.view[camera] <= self.counters.seen[g])
 
-    def settle(self, at: datetime, when: Sequence[Bounds]) -> Iterable[PlaceInterval]:
+    def settle(self, at: datetime, left: Sequence[Sequence[Bounds]]) -> Iterable[PlaceInterval]:
         """Write what has been unknown for long. Not to be called while the gateway is blind."""
         due = self._pending_since <= at.timestamp() - UNKNOWN_AFTER_S
         due &= self.written != Seen.UNKNOWN
         for g in np.flatnonzero(due).tolist():
-            bounds = last_of(when[c] for c in self.groups.seers.of(g).tolist())
+            bounds = last_of(left[c][Seen.UNVERIFIED] for c in self.groups.seers.of(g).tolist())
             since = datetime.fromtimestamp(self._pending_since[g], at.tzinfo)
             yield from self._turn(g, Seen.UNKNOWN, bounds.not_before(Bounds(None, since)))
 

@@ -41,6 +41,8 @@ class CoverageState:
     Attributes:
         open: lost camera -> its open blind spot.
         owner: lost group -> the camera whose loss blinded it.
+        left: for each camera and class of view, when it last became worse than that.
+        lost_since: lost camera -> since when.
     """
 
     def __init__(self, model: CoverageModel, to_geojson: Callable[[Shape], Geometry]) -> None:
@@ -53,7 +55,8 @@ class CoverageState:
         self.open: dict[int, BlindSpot] = {}
         self.owner: dict[int, int] = {}
         self.owned: dict[int, set[int]] = {}
-        self.when: list[Bounds] = [EVER] * len(model.channels)
+        self.left: list[list[Bounds]] = [[EVER] * Seen.BLIND for _ in model.channels]
+        self.lost_since: dict[int, Bounds] = {}
         self.causes: dict[int, Cause] = {}
 
     # --- changes
@@ -92,13 +95,14 @@ class CoverageState:
         was_down = self.counters.down[list(wave)].tolist()
         moved = {c: one.when for c, one in wave.items() if self._moves(c, one)}
         for camera, bounds in moved.items():
-            self.when[camera] = bounds
+            for better in range(self.counters.view[camera], CLASS_OF[wave[camera].view]):
+                self.left[camera][better] = bounds
         which, _, fallen = self.counters.change(
             list(wave), [CLASS_OF[one.view] for one in wave.values()],
             [one.down for one in wave.values()],
         )  # fmt: skip
         if len(which):
-            for row in self.intervals.change(which, self.when, moved):
+            for row in self.intervals.change(which, self.left, moved):
                 intervals[row.id] = row
         lost = [c for (c, one), was in zip(wave.items(), was_down, strict=True) if one.down > was]
         back = [c for (c, one), was in zip(wave.items(), was_down, strict=True) if one.down < was]
@@ -108,9 +112,10 @@ class CoverageState:
         touched = self.pieces.regain(back) if back else set()
         if lost:
             self.pieces.lose(lost)
+            self.lost_since |= {camera: moved[camera] for camera in lost}
         touched |= self._own(fallen)
         yield from self._close(back, wave)
-        yield from self._shrink(touched.difference(lost, back), back)
+        yield from self._shrink(touched.difference(lost, back), back, moved)
         yield from self._amend(wave, lost)
         yield from self._open_rows(lost, at)
 
@@ -147,7 +152,7 @@ class CoverageState:
         piece = self.pieces.shape.get(camera)
         groups = sorted(self.owned.get(camera, ()))
         joint = self._joint(camera, piece, groups)
-        began = last_of([self.when[camera], *(self.when[c] for c in joint)])
+        began = last_of(self.lost_since[c] for c in (camera, *joint))
         area = self.pieces.area.get(camera, 0.0)
         return BlindSpot(
             id=f"spot-{cause.row}",
@@ -182,12 +187,15 @@ class CoverageState:
     def _close(self, back: list[int], wave: dict[int, ViewChange]) -> Iterable[BlindSpot]:
         for camera in back:
             self.causes.pop(camera, None)
+            self.lost_since.pop(camera, None)
             row = self.open.pop(camera, None)
             self.owned.pop(camera, None)
             if row is not None:
                 yield ended(row, wave[camera].when)
 
-    def _shrink(self, touched: Iterable[int], back: list[int]) -> Iterable[BlindSpot]:
+    def _shrink(
+        self, touched: Iterable[int], back: list[int], moved: dict[int, Bounds]
+    ) -> Iterable[BlindSpot]:
         """Others see a part of some blind spots again, perhaps all of it."""
         for camera in sorted(touched):
             row = self.open.get(camera)
@@ -199,7 +207,7 @@ class CoverageState:
                 yield row
             else:
                 del self.open[camera]
-                yield ended(row, last_of(self.when[c] for c in back))
+                yield ended(row, last_of(moved[c] for c in back))
 
     def _amend(self, wave: dict[int, ViewChange], lost: list[int]) -> Iterable[BlindSpot]:
         """What is known of the cause, and whether it is being watched."""
@@ -222,7 +230,7 @@ class CoverageState:
 
     def settle(self, at: datetime) -> Rows:
         """Write what has been unknown for long; to be called every few seconds, never in a gap."""
-        return Rows(intervals=tuple(self.intervals.settle(at, self.when)))
+        return Rows(intervals=tuple(self.intervals.settle(at, self.left)))
 
     def lost_shapes(self) -> Iterable[tuple[BlindSpot, Shape]]:
         """The open rows that have an area, with what is left of it."""

@@ -49,8 +49,10 @@ def restart(
     before = book.load(_sights(known.present, stood, as_of))
     before.sort(key=lambda one: _loss_order(one, opened))
     kept = _Kept()
-    kept.take(_adopt(state, known, state.apply(before, as_of), as_of))
-    later = [row for row in known.ledger if row not in stood]
+    state.apply(before, as_of)
+    kept.take(_adopt(state, known, as_of))
+    told = {row.id for row in stood}
+    later = [row for row in known.ledger if row.id not in told and _after(row, as_of)]
     for at, changes in _moments(later, stood):
         kept.take(state.apply(book.apply(changes), at))
     kept.take(state.apply(book.load(known.present), known.now_at))
@@ -69,6 +71,10 @@ def _stood(row: Row, as_of: datetime, opened: Mapping[str, datetime]) -> bool:
     return row.confirmed_at <= as_of and (row.ended_at is None or row.ended_at > as_of)
 
 
+def _after(row: Row, as_of: datetime) -> bool:
+    return row.ended_at is None or row.ended_at > as_of
+
+
 def _sights(
     present: Mapping[ChannelId, Sight], stood: Iterable[Row], as_of: datetime
 ) -> dict[ChannelId, Sight]:
@@ -81,11 +87,10 @@ def _sights(
         sight = found.get(row.channel)
         if sight is None:
             continue
-        row = replace(row, ended_at=None)
         if isinstance(row, Outage):
-            sight.outage = row
+            sight.outage = replace(row, ended_at=None)
         else:
-            sight.faults[row.cause] = row
+            sight.faults[row.cause] = replace(row, ended_at=None)
     return found
 
 
@@ -94,15 +99,14 @@ def _before(sight: Sight) -> State:
 
 
 def _moments(
-    later: Iterable[Row], stood: Iterable[Row]
+    later: Sequence[Row], stood: Sequence[Row]
 ) -> Iterable[tuple[datetime, Changes[datetime]]]:
     """What happened after the stored rows, in order, as batches of the judge."""
-    happened: list[tuple[datetime, Row]] = []
-    for row in later:
-        happened.append((row.confirmed_at, replace(row, ended_at=None)))
-    for row in (*later, *stood):
-        if row.ended_at is not None:
-            happened.append((row.ended_at, row))
+    held = [*later, *stood]
+    happened: list[tuple[datetime, Row]] = [
+        *((row.confirmed_at, replace(row, ended_at=None)) for row in later),
+        *((row.ended_at, row) for row in held if row.ended_at is not None),
+    ]
     for at, row in sorted(happened, key=lambda one: (one[0], one[1].ended_at is None, one[1].id)):
         if isinstance(row, Fault):
             yield at, Changes(0, faults=(row,))
@@ -110,7 +114,7 @@ def _moments(
             yield at, Changes(0, outages=(row,))
 
 
-def _adopt(state: CoverageState, known: Known, made: Rows, as_of: datetime) -> Rows:
+def _adopt(state: CoverageState, known: Known, as_of: datetime) -> Rows:
     """Put the stored rows in the place of those just made; close what does not stand any more."""
     spots = {spot.id: spot for spot in known.spots}
     fresh: list[BlindSpot] = []

@@ -197,7 +197,7 @@ def _put(sight: Sight, row: Row) -> Bounds | None:
 
 
 def _tell(sight: Sight, channel: ChannelId, bounds: Bounds | None) -> Iterable[ViewChange]:
-    """The change, if there is one; never before the one told last."""
+    """The change, if there is one, with the bounds of its row: those are never bent."""
     if sight.state is State.DECOMMISSIONED:
         return
     view, cause, told = sight.view, sight.cause(channel), sight.told
@@ -206,6 +206,6 @@ def _tell(sight: Sight, channel: ChannelId, bounds: Bounds | None) -> Iterable[V
         same = view is told.view and (cause is None) is (told.cause is None)
         if same and cause == told.cause:
             return
-        when = told.when if same else when.not_before(told.when)
+        when = told.when if same else when
     sight.told = ViewChange(channel, view, cause is not None, when, cause)
     yield sight.told

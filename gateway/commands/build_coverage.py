@@ -1,0 +1,27 @@
+"""The child that builds the coverage model: no verb, the service starts it (runtime/model_source.py)."""
+
+import asyncio
+import pickle
+import signal
+import sys
+
+from gateway.app import open_store
+from gateway.runtime.model_source import Built, answer, read
+from gateway.settings import Settings
+
+
+async def build(settings: Settings) -> Built:
+    """Read the archive beside the service and build."""
+    async with open_store(settings, migrate=False, create=False) as store:
+        return await read(store)
+
+
+def main() -> None:
+    """Settings come in, the model goes out."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service decides when it ends
+    settings = pickle.load(sys.stdin.buffer)  # noqa: S301 - the service wrote it
+    answer(asyncio.run(build(settings)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""Reads archive and places from the store and builds the coverage model, in a process of its own.
+
+Reading and building take seconds of pure computing and some hundred megabytes; the service polls on
+meanwhile, and all of that memory is gone when the child ends. The child is told the store on its standard
+input and answers in two parts: the model first, what only tables need after it.
+"""
+
+import asyncio
+import contextlib
+import pickle
+import struct
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import orjson
+import shapely
+
+from gateway.coverage_config import load_optics
+from gateway.domain.coverage.build import build_model
+from gateway.domain.coverage.figures import PlaceFacts, designed_area
+from gateway.domain.coverage.model import CoverageModel, Floats
+from gateway.domain.coverage.place import Place, PlaceList
+from gateway.errors import Unavailable
+from gateway.ports import Store
+
+_HEAD = struct.Struct("!Q")
+SHAPES = ("views", "reach", "cells")
+CALM_S = 10.0
+
+
+@dataclass(frozen=True)
+class Built:
+    """The model and what is told beside it.
+
+    Attributes:
+        import_id: the newest import it contains.
+    """
+
+    import_id: str
+    model: CoverageModel
+    facts: PlaceFacts
+
+
+Source = Callable[[], AsyncIterator["Built | Floats"]]
+"""Yields a `Built`, then the area that views cover in each cell as designed."""
+
+
+async def read(store: Store) -> Built:
+    """Read and build; blocks the loop for seconds.
+
+    Raises:
+        StoreUnavailable: the store does not answer.
+    """
+    records = await store.imports(1)
+    inventory = await store.load_inventory()
+    places = await store.coverage.load_places()
+    optics = load_optics()
+    model = build_model(inventory.cameras.values(), inventory.grids.values(), places, optics)
+    return Built(records[0].id if records else "", model, facts_of(model, places))
+
+
+def facts_of(model: CoverageModel, places: PlaceList) -> PlaceFacts:
+    """What is told of the places of a model."""
+    listed = [places.places[place] for place in model.places]
+    drafts = sum(not place.accepted for place in places.places.values())
+    weight = np.bincount(model.point_place, model.point_weight, len(listed)).tolist()
+
+    def column(name: str) -> tuple[str, ...]:
+        return tuple(sys.intern(getattr(place, name)) for place in listed)
+
+    return PlaceFacts(
+        column("name"), column("kind"), column("level"), column("township"), column("village"),
+        column("grid"), tuple(weight), tuple(_geometry(place) for place in listed), drafts,
+    )  # fmt: skip
+
+
+def _geometry(place: Place) -> bytes:
+    return orjson.dumps(dict(place.geometry))
+
+
+def from_memory(store: Store) -> Source:
+    """A source for a store that only this process can reach (small fleets, tests)."""
+
+    async def source() -> AsyncIterator[Built | Floats]:
+        built = await read(store)
+        yield built
+        yield await asyncio.to_thread(designed_area, built.model)
+
+    return source
+
+
+def from_child(module: str, told: bytes) -> Source:
+    """A source that asks a child process.
+
+    Args:
+        module: to be run; it calls `answer`.
+        told: goes to its standard input: how to open the store.
+    """
+
+    async def source() -> AsyncIterator[Built | Floats]:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", module,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )  # fmt: skip
+        assert child.stdin is not None  # noqa: S101 - asked for above
+        assert child.stdout is not None  # noqa: S101
+        try:
+            child.stdin.write(told)
+            child.stdin.close()
+            for _ in range(2):
+                part = await _part(child.stdout)
+                yield await asyncio.to_thread(unpacked, part)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                child.terminate()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CALM_S):
+                    await child.wait()
+
+    return source
+
+
+async def _part(stream: asyncio.StreamReader) -> bytes:
+    try:
+        (size,) = _HEAD.unpack(await stream.readexactly(_HEAD.size))
+        return await stream.readexactly(size)
+    except asyncio.IncompleteReadError:
+        raise Unavailable("the coverage model could not be built: see the log") from None
+
+
+def packed(value: "Built | Floats") -> bytes:
+    """As bytes: shapes as WKB, which one call turns back without holding the interpreter."""
+    if isinstance(value, Built):
+        changed: dict[str, Any] = {
+            name: shapely.to_wkb(getattr(value.model, name)) for name in SHAPES
+        }
+        value = replace(value, model=replace(value.model, **changed))
+    return pickle.dumps(value, protocol=5)
+
+
+def unpacked(part: bytes) -> "Built | Floats":
+    """The value that `packed` was given."""
+    value: Built | Floats = pickle.loads(part)  # noqa: S301 - our own child wrote it
+    if not isinstance(value, Built):
+        return value
+    shapes: dict[str, Any] = {name: shapely.from_wkb(getattr(value.model, name)) for name in SHAPES}
+    return replace(value, model=replace(value.model, **shapes))
+
+
+def answer(built: Built) -> None:
+    """In the child: write both parts to the standard output."""
+    for value in (built, designed_area(built.model)):
+        part = packed(value)
+        sys.stdout.buffer.write(_HEAD.pack(len(part)) + part)
+        sys.stdout.buffer.flush()

@@ -1,0 +1,326 @@
+"""The coverage worker: a second consumer of the judge, with its own transactions and restarts."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes.clock import FakeClock
+from fakes.small_model import model_of
+from shapely.geometry import box
+
+from adapters.memory import MemoryStore
+from gateway.domain.archive import ImportRecord
+from gateway.domain.camera import Camera, ChannelId, Device, DeviceId, NodeId
+from gateway.domain.coverage.figures import PlaceFacts
+from gateway.domain.coverage.model import CoverageModel, Floats
+from gateway.domain.coverage.rows import BlindSpot, CoverageChanges, PlaceState
+from gateway.domain.ledger import (
+    Changes,
+    ChannelRecord,
+    Fault,
+    GapReason,
+    GatewayGap,
+    Outage,
+    State,
+)
+from gateway.domain.observation import FaultCause, OutageCause
+from gateway.errors import StoreUnavailable, Unavailable
+from gateway.feed import Feed
+from gateway.inventory import Inventory
+from gateway.ports.coverage import BlindSpotQuery
+from gateway.projection import Projection
+from gateway.runtime.coverage import CoverageWorker
+from gateway.runtime.model_source import Built, packed, unpacked
+
+PAIR = model_of([box(0, 0, 60, 40), box(40, 0, 100, 40)], [[(50.0, 20.0)], [(10.0, 20.0)]])
+ONE = model_of([box(0, 0, 60, 40)], [[(50.0, 20.0)], [(10.0, 20.0)]])
+
+
+def fleet(count: int) -> Inventory:
+    cameras, devices = [], []
+    for n in range(count):
+        device = Device(DeviceId(f"10.0.0.{n}:80"), f"10.0.0.{n}", 80, NodeId("switch"))
+        devices.append(device)
+        cameras.append(Camera(ChannelId(f"c{n:04d}"), device.id, f"camera {n}"))
+    return Inventory.of(cameras, devices)
+
+
+class Desk:
+    """A worker that is turned by hand, beside a projection that is told the same."""
+
+    def __init__(self, store: MemoryStore, clock: FakeClock, model: CoverageModel = PAIR) -> None:
+        self.store, self.clock, self.model = store, clock, model
+        self.import_id = "first"
+        self.projection = Projection(fleet(len(model.channels)), self.now(), Feed("run"))
+        self.worker = CoverageWorker(store, clock, self.projection, self.source, 12_600.0)
+        self.sequence = 0
+
+    async def source(self) -> AsyncIterator[Built | Floats]:
+        facts = PlaceFacts(("one", "two"), ("road", "road"), ("", ""), ("", ""), ("", ""), ("", ""))
+        yield Built(self.import_id, self.model, facts)
+        yield np.ones(len(self.model.cells))
+
+    def now(self) -> datetime:
+        return self.clock.utc(self.clock.now())
+
+    async def tell(self, *, commit: bool = True, **rows: Any) -> None:
+        self.sequence += 1
+        changes: Changes[datetime] = Changes(self.sequence, **rows)
+        if commit:
+            await self.store.commit(changes)
+        self.projection.apply(changes, self.now())
+        self.worker.submit(changes)
+
+    def record(self, camera: int, state: State) -> ChannelRecord[datetime]:
+        return ChannelRecord(ChannelId(f"c{camera:04d}"), state, self.now())
+
+    async def all_online(self) -> None:
+        cameras = range(len(self.projection.order))
+        await self.tell(channels=tuple(self.record(c, State.ONLINE) for c in cameras))
+
+    async def lose(self, camera: int) -> Outage[datetime]:
+        now = self.now()
+        row = Outage(
+            f"o{camera}-{now.timestamp():.0f}", ChannelId(f"c{camera:04d}"), OutageCause.TIMEOUT,
+            now - timedelta(seconds=40), now - timedelta(seconds=12), now, now,
+        )  # fmt: skip
+        await self.tell(outages=(row,), channels=(self.record(camera, State.OFFLINE),))
+        return row
+
+    async def find(self, row: Outage[datetime]) -> Outage[datetime]:
+        closed = replace(row, last_failed_at=self.now() - timedelta(seconds=9), ended_at=self.now())
+        camera = int(row.channel[1:])
+        await self.tell(outages=(closed,), channels=(self.record(camera, State.ONLINE),))
+        return closed
+
+    async def spots(self, *, open_only: bool = False) -> dict[str, BlindSpot]:
+        rows, _ = await self.store.coverage.blind_spots(BlindSpotQuery(open_only=open_only))
+        return {row.channel: row for row in rows}
+
+    async def turn(self, seconds: float = 1.0) -> None:
+        self.clock.move(seconds)
+        await self.worker.step(settle=True)
+        await self.worker.flush()
+
+
+@pytest.fixture
+async def desk() -> AsyncIterator[Desk]:
+    store = MemoryStore("memory:")
+    await store.open()
+    made = Desk(store, FakeClock())
+    await made.all_online()
+    await made.worker._build()
+    yield made
+    await made.worker.close()
+
+
+async def test_an_outage_opens_a_blind_spot_and_its_end_closes_it(desk: Desk) -> None:
+    lost = await desk.lose(0)
+    await desk.turn()
+    spot = (await desk.spots())["c0000"]
+    assert (spot.last_seen_at, spot.failed_at) == (lost.last_seen_at, lost.failed_at)
+    assert (spot.outage, spot.cause, spot.places) == (lost.id, "timeout", ("p1",))
+    assert spot.polygon is not None
+    assert spot.area_m2 == pytest.approx(40 * 40)
+    back = await desk.find(lost)
+    await desk.turn()
+    spot = (await desk.spots())["c0000"]
+    assert (spot.last_failed_at, spot.ended_at) == (back.last_failed_at, back.ended_at)
+    assert desk.worker.totals == [1, 1]
+    (row,) = await desk.store.coverage.intervals(lost.failed_at, desk.now())
+    assert (row.state, row.started_at, row.ended_at) == (
+        PlaceState.BLIND, lost.failed_at, back.ended_at,
+    )  # fmt: skip
+
+
+async def test_the_loops_write_a_row_within_a_second_of_the_confirmation() -> None:
+    store = MemoryStore("memory:")
+    await store.open()
+    desk = Desk(store, FakeClock())
+    await desk.all_online()
+    running = asyncio.create_task(desk.worker.run())
+    feed = desk.projection.feed
+    try:
+        async with asyncio.timeout(10.0):
+            await feed.wait(feed.last_id, 10.0)  # the headline of the model that was just built
+        await desk.lose(0)
+        async with asyncio.timeout(1.0):
+            while not await desk.spots():  # noqa: ASYNC110 - the store tells nobody
+                await asyncio.sleep(0.01)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_what_happened_between_two_looks_is_written_too(desk: Desk) -> None:
+    lost = await desk.lose(0)
+    desk.clock.move(0.05)
+    await desk.find(lost)
+    await desk.turn()
+    spot = (await desk.spots())["c0000"]
+    assert (spot.failed_at, spot.ended_at) == (lost.failed_at, lost.confirmed_at + _s(0.05))
+
+
+def _s(seconds: float) -> timedelta:
+    return timedelta(seconds=seconds)
+
+
+async def test_a_stream_fault_is_a_blind_spot_and_a_picture_fault_weakens(desk: Desk) -> None:
+    now = desk.now()
+
+    def fault(cause: FaultCause) -> Fault[datetime]:
+        return Fault(f"f-{cause}", ChannelId("c0000"), cause, now - _s(9), now, now, now)
+
+    degraded = desk.record(0, State.DEGRADED)
+    await desk.tell(faults=(fault(FaultCause.PICTURE),), channels=(degraded,))
+    await desk.turn()
+    assert not await desk.spots()
+    assert desk.worker.headline is not None
+    assert desk.worker.headline[0].weights.unverified == 1.0
+    await desk.tell(faults=(fault(FaultCause.STREAM),))
+    await desk.turn()
+    assert (await desk.spots())["c0000"].cause == "stream"
+
+
+async def test_a_store_that_is_away_loses_nothing(desk: Desk, monkeypatch: Any) -> None:
+    async def away(_: CoverageChanges) -> None:
+        raise StoreUnavailable("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(desk.store.coverage, "commit", away)
+        lost = await desk.lose(0)
+        await desk.turn()
+        assert desk.worker.pending == 2
+        await desk.find(lost)
+        await desk.turn()
+        assert desk.worker.pending == 2
+    assert await desk.worker.flush()
+    assert (await desk.spots())["c0000"].ended_at is not None
+
+
+async def restarted(desk: Desk, model: CoverageModel | None = None) -> Desk:
+    """Another process over the same store and the same present."""
+    found = Desk(desk.store, desk.clock, model or desk.model)
+    for view in desk.projection.order:
+        if view.camera.id in found.projection.channels:
+            own = found.projection.channels[view.camera.id]
+            own.state, own.since_at = view.state, view.since_at
+            own.outage, own.faults = view.outage, dict(view.faults)
+    await found.worker._build()
+    await found.worker.flush()
+    return found
+
+
+async def test_a_crash_between_outage_and_blind_spot_is_made_good(desk: Desk) -> None:
+    first = await desk.lose(0)
+    await desk.turn()
+    desk.clock.move(5)
+    second = await desk.lose(1)  # never computed
+    desk.clock.move(5)
+    back = await desk.find(first)
+    again = await restarted(desk)
+    spots = await again.spots()
+    assert spots["c0000"].ended_at == back.ended_at
+    assert (spots["c0001"].failed_at, spots["c0001"].ended_at) == (second.failed_at, None)
+    assert not await again.worker.recount()
+    kept = {row.place: row for row in (await desk.store.coverage.load()).intervals}
+    assert not kept  # the place of the second is seen by the first, who is back
+
+
+async def test_an_outage_that_came_and_went_while_coverage_was_down_is_written(desk: Desk) -> None:
+    await desk.turn()
+    lost = await desk.lose(0)
+    desk.clock.move(50)
+    await desk.find(lost)
+    again = await restarted(desk)
+    spot = (await again.spots())["c0000"]
+    assert (spot.failed_at, spot.ended_at) == (lost.failed_at, desk.now())
+
+
+async def test_a_restart_changes_no_row_that_stands(desk: Desk) -> None:
+    await desk.lose(0)
+    await desk.turn()
+    desk.clock.move(3)
+    await desk.lose(1)
+    await desk.turn()
+    before = await desk.store.coverage.load()
+    again = await restarted(desk)
+    after = await desk.store.coverage.load()
+    assert (after.blind_spots, after.intervals) == (before.blind_spots, before.intervals)
+    assert again.worker.headline is not None
+    assert again.worker.headline[0].lost_m2 == pytest.approx(100 * 40)
+
+
+async def test_the_rows_of_a_camera_that_left_the_archive_are_closed(desk: Desk) -> None:
+    await desk.lose(0)
+    desk.clock.move(1)
+    await desk.lose(1)
+    await desk.turn()
+    desk.model, desk.import_id = ONE, "second"
+    desk.projection.load(fleet(1), desk.now())
+    await desk.store.save_import(_import("second", desk.now()), fleet(1))
+    desk.clock.move(6)
+    await desk.worker._build()
+    await desk.worker.flush()
+    spots = await desk.spots()
+    assert spots["c0001"].ended_at is not None
+    assert spots["c0000"].ended_at is None
+    assert spots["c0000"].area_now_m2 == pytest.approx(60 * 40)
+    assert not await desk.worker.recount()
+
+
+def _import(name: str, at: datetime) -> ImportRecord:
+    return ImportRecord(name, at, "test", (), ())
+
+
+async def test_gateway_blindness_writes_no_row_for_places(desk: Desk) -> None:
+    lost = await desk.lose(0)
+    await desk.turn()
+    gap: GatewayGap[datetime] = GatewayGap("g", GapReason.BLIND, desk.now())
+    unknown = tuple(desk.record(c, State.UNKNOWN) for c in range(2))
+    await desk.tell(gaps=(gap,), channels=unknown)
+    await desk.turn(400)
+    assert desk.worker.headline is not None
+    assert desk.worker.headline[0].weights.unknown == 2.0
+    assert (await desk.spots())["c0000"].observed_until_at == gap.started_at
+    await desk.tell(gaps=(replace(gap, ended_at=desk.now()),))
+    states = (State.OFFLINE, State.ONLINE)
+    await desk.tell(channels=tuple(desk.record(c, s) for c, s in enumerate(states)))
+    await desk.turn()
+    rows = await desk.store.coverage.intervals(lost.failed_at, desk.now())
+    assert [(row.state, row.ended_at) for row in rows] == [(PlaceState.BLIND, None)]
+    assert (await desk.spots())["c0000"].observed_until_at is None
+
+
+async def test_a_difference_from_the_recount_is_told(desk: Desk) -> None:
+    assert not await desk.worker.recount()
+    await desk.worker.ask(lambda present: present.state.counters.counts.__iadd__(1))
+    difference = await desk.worker.recount()
+    assert difference.points == 2
+
+
+async def test_questions_wait_for_the_model() -> None:
+    desk = Desk(MemoryStore("memory:"), FakeClock())
+    with pytest.raises(Unavailable, match="being computed"):
+        await desk.worker.ask(lambda present: present)
+
+
+async def test_the_feed_tells_of_spots_and_of_the_headline(desk: Desk) -> None:
+    start = desk.projection.feed.last_id
+    await desk.lose(0)
+    await desk.turn()
+    events: Sequence[str] = [item.event for item in desk.projection.feed.after(start) or ()]
+    assert "blind_spot" in events
+    assert "coverage" in events
+
+
+def test_a_model_survives_the_way_from_the_child() -> None:
+    found = unpacked(packed(Built("x", PAIR, PlaceFacts())))
+    assert isinstance(found, Built)
+    assert found.model.channels == PAIR.channels
+    assert [view.area for view in found.model.views] == [view.area for view in PAIR.views]
+    assert list(found.model.reach) == [None, None]
