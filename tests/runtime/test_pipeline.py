@@ -1,6 +1,8 @@
 """The whole flow in fake time, with a memory store: rounds, clock steps, shutdown, restart."""
 
+import asyncio
 from dataclasses import replace
+from datetime import datetime
 from typing import cast
 
 import pytest
@@ -11,12 +13,13 @@ from fakes.probe import FakeProbe
 from adapters.memory import MemoryStore
 from gateway.domain.archive import ImportRecord
 from gateway.domain.camera import ChannelId, CheckBy, DeviceId
-from gateway.domain.ledger import ClockStep, Ending, State
+from gateway.domain.ledger import Changes, ClockStep, Ending, State
 from gateway.domain.observation import Instant
 from gateway.feed import Feed
 from gateway.inventory import Inventory
 from gateway.ports import LedgerKind, LedgerQuery, LiveState
 from gateway.projection import Projection
+from gateway.runtime import pipeline
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.judge import Judge, JudgeRules
 from gateway.runtime.pipeline import Pipeline, archive_before
@@ -145,6 +148,25 @@ async def test_an_end_without_a_store_is_not_long_and_not_silent(
     await desk.pipeline.close()
     assert desk.probe.closed
     assert desk.pipeline.recorder.pending > 0
+
+
+async def test_a_store_that_hangs_is_waited_for_once_at_the_end(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.run(31.0)
+    asked = []
+
+    async def hangs(changes: Changes[datetime]) -> None:
+        asked.append(changes)
+        await asyncio.sleep(60.0)
+
+    monkeypatch.setattr(desk.store, "commit", hangs)
+    monkeypatch.setattr(pipeline, "ANSWERS_S", 0.1)
+    async with asyncio.timeout(2.0):
+        await desk.pipeline.close()
+    assert len(asked) == 1
+    assert desk.probe.closed
+    assert desk.pipeline.recorder.pending > 0, "what was taken is kept"
 
 
 async def test_readiness_says_why(desk: Desk) -> None:
