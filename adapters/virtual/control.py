@@ -7,11 +7,14 @@
 | `{"do":"apply","id":"x","trouble":"drop_syn","devices":[...]}` | `applied`, with the time |
 | `{"do":"heal","id":"x"}` | `healed`, with the time: that trouble ends |
 | `{"do":"heal"}` | `healed`: whatever the script or hands left broken is well again |
+| `{"do":"signal","signal":"tamper","devices":[...],"active":true}` | `signalled`, with the time |
 | `{"do":"stats"}` | `stats` |
 | `{"do":"stop"}` or the end of stdin | the process ends with 0 |
 
 `apply` is a trouble by hand, written to the truth log like those of a script. `devices` are ids of the
 archive; `node` says on which network node they all hang; the trouble `blind` takes neither.
+`signal` takes a name of `signals.py`; `token` and `value` say which input and what, where the first and
+true or false will not do.
 Anything else is answered by `{"event":"error","message":...}`.
 """
 
@@ -132,6 +135,28 @@ class Controller:
             {"event": "applied", "id": row.id, "at": row.began, "channels": len(row.channels)}
         )
 
+    def signal(self, order: Mapping[str, Any]) -> None:
+        """Let devices tell one of their signals.
+
+        Raises:
+            ValueError: no such signal or device; nothing happened then.
+        """
+        devices = named_devices(order, self._server)
+        name, active = str(order.get("signal")), bool(order.get("active", True))
+        at = [
+            self._server.signal(
+                device,
+                name,
+                active=active,
+                token=str(order.get("token", "")),
+                value=str(order.get("value", "")),
+            )
+            for device in devices
+        ]
+        self._say(
+            {"event": "signalled", "signal": name, "at": at[0].isoformat(), "devices": len(at)}
+        )
+
     async def _run(self, runner: Runner, length_s: float) -> None:
         loop = asyncio.get_running_loop()
         ends = loop.time() + length_s
@@ -209,13 +234,15 @@ class Controller:
             self._say({"event": "stats", **self._server.stats()})
         elif wanted == "apply":
             self.apply(order)
+        elif wanted == "signal":
+            self.signal(order)
         elif wanted == "heal" and "id" in order:
             self.heal_one(str(order["id"]))
         elif wanted == "heal":
             self.heal()
             self._say({"event": "healed", "at": utc_now().isoformat()})
         else:
-            msg = f"unknown command {wanted!r}: start, apply, heal, stats or stop"
+            msg = f"unknown command {wanted!r}: start, apply, signal, heal, stats or stop"
             raise ValueError(msg)
         return True
 
@@ -230,13 +257,23 @@ def by_hand(order: Mapping[str, Any], server: DistrictServer, trouble_id: str) -
     if order.get("trouble") == BLIND:
         return ScriptedTrouble(trouble_id, BLIND, None, (), None, 0.0, None)
     trouble = Trouble(str(order.get("trouble")))
+    devices = named_devices(order, server)
+    kind = "fault" if trouble not in DEAD else "outage" if node is None else "uplink"
+    return ScriptedTrouble(trouble_id, kind, trouble, devices, node, 0.0, None)
+
+
+def named_devices(order: Mapping[str, Any], server: DistrictServer) -> tuple[DeviceId, ...]:
+    """The devices of a command.
+
+    Raises:
+        ValueError: none was named, or one that is not there.
+    """
     devices = tuple(DeviceId(str(device)) for device in order.get("devices", ()))
     unknown = [device for device in devices if device not in server.devices]
     if unknown or not devices:
-        msg = f"apply: no such devices: {', '.join(unknown) or 'none was named'}"
+        msg = f"{order.get('do')}: no such devices: {', '.join(unknown) or 'none was named'}"
         raise ValueError(msg)
-    kind = "fault" if trouble not in DEAD else "outage" if node is None else "uplink"
-    return ScriptedTrouble(trouble_id, kind, trouble, devices, node, 0.0, None)
+    return devices
 
 
 async def lines_of(pipe: Any) -> AsyncIterator[str]:  # noqa: ANN401 - sys.stdin or a pipe

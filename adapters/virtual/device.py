@@ -4,18 +4,11 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final
 
 from adapters.virtual.bad_replies import BAD_VARIANTS, bad_reply, login_page
-from adapters.virtual.events import (
-    DEFAULT_LIFE_S,
-    MAX_PULL_S,
-    DigitalInput,
-    PullPoints,
-    read_duration,
-    times_xml,
-)
+from adapters.virtual.event_service import EventService
+from adapters.virtual.events import PullPoints
 from adapters.virtual.http_server import (
     Framing,
     HttpConnection,
@@ -43,11 +36,9 @@ from adapters.virtual.soap import (
     LOCKED,
     MEDIA,
     MEDIA2,
-    NO_SUBSCRIPTION,
     NOT_AUTHORIZED,
     NOT_SUPPORTED,
     SOAP12,
-    TOO_MANY,
     WSNT,
     FaultCode,
     NotSoap,
@@ -66,7 +57,6 @@ _SERVERS: Final = ("App-webs/", "gSOAP/2.8", "Webs", "Linux/2.x UPnP/1.0 Avtech/
 _BUSY_EVERY: Final = 4
 _GBK_MODEL: Final = "高清网络摄像机".encode("gbk")
 _HTML: Final = "text/html; charset=utf-8"
-_WSNT_ACTION: Final = "http://docs.oasis-open.org/wsn/bw-2/SubscriptionManager/"
 
 
 @dataclass(slots=True)
@@ -92,6 +82,7 @@ class LiveDevice:
     busy_refusals: int = 0
     logins: int = 0
     pulls: PullPoints = field(default_factory=PullPoints)
+    events: EventService = field(init=False)
     connections: set[HttpConnection] = field(default_factory=set)
     hash: int = 0
     skew_s: float = 0.0
@@ -122,6 +113,9 @@ class LiveDevice:
             facts, network, delay, guard,
             hash=found, skew_s=skew, server_name=_SERVERS[(found >> 4) % len(_SERVERS)],
         )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        self.events = EventService(self, self.facts, self.pulls)
 
     @property
     def mute(self) -> bool:
@@ -174,9 +168,10 @@ class LiveDevice:
             return
         reply = self._answer(request, connection, delay)
         if reply is not None:
-            self._send(reply, connection, delay)
+            self.send(reply, connection, delay)
 
-    def _send(self, reply: Reply, connection: HttpConnection, delay: float) -> None:
+    def send(self, reply: Reply, connection: HttpConnection, delay: float) -> None:
+        """Send a reply after a while, framed as this device frames."""
         personality = self.facts.personality
         reply.date = self.clock
         reply.close = reply.close or personality.closes
@@ -204,7 +199,7 @@ class LiveDevice:
         try:
             call = read_call(request.body)
         except NotSoap as error:
-            return self._fault(malformed(str(error)), SOAP12)
+            return self.fault(malformed(str(error)), SOAP12)
         refusal = self._login(request, call)
         return refusal or self._perform(request, call, connection, delay)
 
@@ -226,10 +221,10 @@ class LiveDevice:
             self.logins += 1
             return self._busy()
         if outcome is Login.LOCKED:
-            return self._fault(LOCKED, call.envelope)
+            return self.fault(LOCKED, call.envelope)
         if signing is Signing.WSSE:
             # Standard says 400 for a Sender fault; half of the makers answer 401.
-            reply = self._fault(NOT_AUTHORIZED, call.envelope)
+            reply = self.fault(NOT_AUTHORIZED, call.envelope)
             reply.status = 401 if self.hash & 2 else 400
             return reply
         return self._challenge(request, stale=outcome is Login.STALE)
@@ -251,7 +246,8 @@ class LiveDevice:
             (("WWW-Authenticate", value),),
         )
 
-    def _fault(self, fault: FaultCode, envelope: str) -> Reply:
+    def fault(self, fault: FaultCode, envelope: str) -> Reply:
+        """A fault, in the words of this device."""
         declare = self.facts.personality.quirk is not Quirk.UNDECLARED_PREFIX
         body = write_fault(fault, envelope, declare=declare)
         return Reply(fault.status, body, content_type(envelope))
@@ -283,9 +279,9 @@ class LiveDevice:
         quirk = self.facts.personality.quirk
         if key == (DEVICE, "GetSystemDateAndTime"):
             only_local = quirk is Quirk.LOCAL_TIME_ONLY
-            return self._reply(call, system_time_xml(self.clock, only_local=only_local))
+            return self.answer_with(call, system_time_xml(self.clock, only_local=only_local))
         if call.namespace in {EVENTS, WSNT} and call.operation != "GetServiceCapabilities":
-            return self._events(request, call, connection, delay)
+            return self.events.answer(request, call, connection, delay)
         misplaced = (
             quirk is Quirk.WRONG_SERVICE_FAULT
             and call.namespace in {MEDIA, MEDIA2}
@@ -293,98 +289,45 @@ class LiveDevice:
         )
         unknown = key not in OPERATIONS or (quirk is Quirk.MEDIA2_ONLY and call.namespace == MEDIA)
         if misplaced or unknown:
-            return self._fault(NOT_SUPPORTED, call.envelope)
+            return self.fault(NOT_SUPPORTED, call.envelope)
         body = OPERATIONS[key](self._asked(call))
         if isinstance(body, FaultCode):
-            return self._fault(body, call.envelope)
-        reply = self._reply(call, body)
+            return self.fault(body, call.envelope)
+        reply = self.answer_with(call, body)
         if quirk is Quirk.BAD_UTF8 and call.operation == "GetDeviceInformation":
             model = b"<tds:Model>"
             reply.body = reply.body.replace(model, model + _GBK_MODEL)
         return reply
 
-    def _reply(self, call: SoapCall, body: str, action: str = "") -> Reply:
+    def answer_with(self, call: SoapCall, body: str, action: str = "") -> Reply:
+        """A good answer."""
         return Reply(200, write_reply(call, body, action), content_type(call.envelope))
 
     @property
-    def _base(self) -> str:
+    def base(self) -> str:
+        """Scheme, host and port of the addresses that it gives out: not always its own."""
         device = self.facts.device
         if self.facts.personality.quirk is Quirk.WRONG_XADDR:
             return _WRONG_BASES[(self.hash >> 6) & 1]
         return f"{'https' if device.tls else 'http'}://{device.host}:{device.port}"
 
     def _asked(self, call: SoapCall) -> Asked:
-        base = self._base
+        base = self.base
         stream = f"rtsp://{base.partition('://')[2]}"
         return Asked(self.facts, self.identity, base, stream, call)
 
     # --- events
     def emit(self, token: str, *, active: bool) -> None:
         """A digital input changed: tell every subscriber."""
-        self.pulls.emit(DigitalInput(token, active, self.clock))
+        self.signal("digital_input", active=active, token=token)
 
-    def _events(
-        self, request: HttpRequest, call: SoapCall, connection: HttpConnection, delay: float
-    ) -> Reply | None:
-        now = self.steady()
-        if call.operation == "CreatePullPointSubscription":
-            return self._create_pull_point(call, now)
-        number = request.path.removeprefix(PULL_PATH)
-        point = self.pulls.find(int(number), now) if number.isdigit() else None
-        if point is None:
-            return self._fault(NO_SUBSCRIPTION, call.envelope)
-        if call.operation == "PullMessages":
-            asked_s = read_duration(call.text("Timeout"), self.clock)
-            wait = min(MAX_PULL_S, MAX_PULL_S if asked_s is None else asked_s)
-            wake = partial(self._pulled, call, connection, point.number, delay)
-            point.wait(wait, wake)
-            return None
-        if call.operation == "Renew":
-            life = read_duration(call.text("TerminationTime"), self.clock) or DEFAULT_LIFE_S
-            point.until = now + life
-            body = f"<wsnt:RenewResponse>{times_xml('wsnt', self.clock, life)}</wsnt:RenewResponse>"
-            return self._reply(call, body, f"{_WSNT_ACTION}RenewResponse")
-        if call.operation == "Unsubscribe":
-            self.pulls.remove(point.number)
-            return self._reply(
-                call, "<wsnt:UnsubscribeResponse/>", f"{_WSNT_ACTION}UnsubscribeResponse"
-            )
-        if call.operation == "SetSynchronizationPoint":
-            for message in self.pulls.inputs.values():
-                point.put(message)
-            action = f"{EVENTS}/PullPointSubscription/SetSynchronizationPointResponse"
-            return self._reply(call, "<tev:SetSynchronizationPointResponse/>", action)
-        return self._fault(NOT_SUPPORTED, call.envelope)
+    def signal(self, name: str, *, active: bool, token: str = "", value: str = "") -> None:
+        """Tell every subscriber of one of `SIGNALS`.
 
-    def _create_pull_point(self, call: SoapCall, now: float) -> Reply:
-        asked_s = read_duration(call.text("InitialTerminationTime"), self.clock)
-        life = asked_s or DEFAULT_LIFE_S
-        point = self.pulls.create(life, now)
-        if point is None:
-            return self._fault(TOO_MANY, call.envelope)
-        times = times_xml("tev", self.clock, life).replace("tev:", "wsnt:")
-        body = (
-            "<tev:CreatePullPointSubscriptionResponse><tev:SubscriptionReference>"
-            f"<wsa5:Address>{self._base}{PULL_PATH}{point.number}</wsa5:Address>"
-            f"</tev:SubscriptionReference>{times}</tev:CreatePullPointSubscriptionResponse>"
-        )
-        action = f"{EVENTS}/EventPortType/CreatePullPointSubscriptionResponse"
-        return self._reply(call, body, action)
-
-    def _pulled(
-        self, call: SoapCall, connection: HttpConnection, number: int, delay: float
-    ) -> None:
-        """End a pull: with what is there, maybe nothing. Messages are kept for a lost client."""
-        if not connection.is_open:
-            return
-        now = self.steady()
-        point = self.pulls.find(number, now)
-        limit = call.text("MessageLimit")
-        taken = [] if point is None else point.take(int(limit) if limit.isdigit() else 10)
-        life = DEFAULT_LIFE_S if point is None else max(0.0, point.until - now)
-        address = f"{self._base}{PULL_PATH}{number}"
-        messages = "".join(message.xml(address) for message in taken)
-        body = f"<tev:PullMessagesResponse>{times_xml('tev', self.clock, life)}{messages}"
-        action = f"{EVENTS}/PullPointSubscription/PullMessagesResponse"
-        reply = self._reply(call, f"{body}</tev:PullMessagesResponse>", action)
-        self._send(reply, connection, delay)
+        Args:
+            name: which.
+            active: it begins, or is over.
+            token: which input, source or part; empty = the first.
+            value: what to say instead of true or false.
+        """
+        self.events.signal(name, active=active, token=token, value=value)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
+from adapters.virtual.signals import Message, iso
+
 MAX_PULL_POINTS: Final = 5
 DEFAULT_LIFE_S: Final = 60.0
 MAX_PULL_S: Final = 60.0
@@ -31,11 +33,6 @@ def read_duration(text: str, device_utc: float) -> float | None:
     return until.timestamp() - device_utc
 
 
-def iso(epoch_s: float) -> str:
-    """A time as devices write it."""
-    return datetime.fromtimestamp(epoch_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def times_xml(prefix: str, device_utc: float, life_s: float) -> str:
     """TerminationTime and CurrentTime, in the order of the schema that `prefix` belongs to."""
     ends = f"TerminationTime>{iso(device_utc + life_s)}"
@@ -44,42 +41,17 @@ def times_xml(prefix: str, device_utc: float, life_s: float) -> str:
     return "".join(f"<{prefix}:{text}</{prefix}:{text.partition('>')[0]}>" for text in order)
 
 
-@dataclass(frozen=True, slots=True)
-class DigitalInput:
-    """One message: a digital input changed (or is told again after a synchronization point)."""
-
-    token: str
-    active: bool
-    at: float
-    """Epoch seconds of the device's clock."""
-    operation: str = "Changed"
-
-    def xml(self, address: str) -> str:
-        """The message as it stands in a reply."""
-        value = "true" if self.active else "false"
-        return (
-            f"<wsnt:NotificationMessage><wsnt:SubscriptionReference><wsa5:Address>{address}"
-            "</wsa5:Address></wsnt:SubscriptionReference>"
-            '<wsnt:Topic Dialect="http://www.onvif.org/ver10/tev/topicExpression/ConcreteSet">'
-            "tns1:Device/Trigger/DigitalInput</wsnt:Topic><wsnt:Message>"
-            f'<tt:Message UtcTime="{iso(self.at)}" PropertyOperation="{self.operation}">'
-            f'<tt:Source><tt:SimpleItem Name="InputToken" Value="{self.token}"/></tt:Source>'
-            f'<tt:Data><tt:SimpleItem Name="LogicalState" Value="{value}"/></tt:Data>'
-            "</tt:Message></wsnt:Message></wsnt:NotificationMessage>"
-        )
-
-
 @dataclass(slots=True)
 class PullPoint:
     """One subscription. `until` is loop time."""
 
     number: int
     until: float
-    waiting_messages: deque[DigitalInput] = field(default_factory=lambda: deque(maxlen=100))
+    waiting_messages: deque[Message] = field(default_factory=lambda: deque(maxlen=100))
     _wake: Callable[[], None] | None = None
     _timer: asyncio.TimerHandle | None = None
 
-    def put(self, message: DigitalInput) -> None:
+    def put(self, message: Message) -> None:
         """Queue a message and wake the pull that waits for one."""
         self.waiting_messages.append(message)
         self.end_wait()
@@ -110,7 +82,7 @@ class PullPoint:
             self._timer.cancel()
             self._timer = None
 
-    def take(self, limit: int) -> list[DigitalInput]:
+    def take(self, limit: int) -> list[Message]:
         """The next messages, oldest first."""
         count = min(limit, len(self.waiting_messages))
         return [self.waiting_messages.popleft() for _ in range(count)]
@@ -124,7 +96,7 @@ class PullPoints:
     def __init__(self) -> None:
         self._points: dict[int, PullPoint] = {}
         self._last = 0
-        self.inputs: dict[str, DigitalInput] = {}
+        self.inputs: dict[tuple[str, str], Message] = {}
 
     def __len__(self) -> int:
         return len(self._points)
@@ -137,8 +109,7 @@ class PullPoints:
         self._last += 1
         point = PullPoint(self._last, now + life_s)
         self._points[point.number] = point
-        for message in self.inputs.values():
-            point.put(message)
+        self.tell_again(point)
         return point
 
     def find(self, number: int, now: float) -> PullPoint | None:
@@ -152,11 +123,27 @@ class PullPoints:
         if point is not None:
             point.end_wait()
 
-    def emit(self, message: DigitalInput) -> None:
+    def emit(self, message: Message) -> None:
         """Tell every subscriber."""
-        self.inputs[message.token] = message
+        if message.signal.stateful:
+            self.inputs[message.key] = message
         for point in list(self._points.values()):
             point.put(message)
+
+    def tell_again(self, point: PullPoint) -> None:
+        """The present state, as after a synchronization point."""
+        for message in self.inputs.values():
+            point.put(message.again())
+
+    @property
+    def newest(self) -> PullPoint | None:
+        """The subscription that was created last, while it lives."""
+        return self._points.get(self._last)
+
+    def remove_all(self) -> None:
+        """End every subscription; pulls that wait are answered."""
+        for number in list(self._points):
+            self.remove(number)
 
     def reboot(self) -> None:
         """Drop everything, as a device does when it starts again (quirk 19)."""

@@ -295,6 +295,11 @@ class HttpConnection(asyncio.Protocol):
         elif self._ahead:
             self._next_request()
 
+    def hang_up(self) -> None:
+        """Close without an answer."""
+        if self._transport is not None:
+            self._transport.close()
+
     def reset(self) -> None:
         """Cut the connection with a RST, dropping what was not yet sent."""
         transport, self._transport = self._transport, None

@@ -72,6 +72,39 @@ class Quirk(StrEnum):
     """No Content-Length: the end of the connection ends the body."""
 
 
+class EventQuirk(StrEnum):
+    """What a device gets wrong about events. The numbers are those of the quirk list."""
+
+    URN_REFERENCE = "urn_reference"
+    """The subscription's address is `urn:uuid:...`; it is asked at the event service (13)."""
+    REFERENCE_PARAMETERS = "reference_parameters"
+    """One address for all subscriptions; `SubscriptionId` must be echoed in the header (14)."""
+    NEEDS_ADDRESSING = "needs_addressing"
+    """400 for event calls without WS-Addressing headers (15)."""
+    NO_RENEW = "no_renew"
+    """Renew "not implemented" (21)."""
+    ABSOLUTE_TIME = "absolute_time"
+    """Refuses durations, wants times of its own clock (22)."""
+    SHORT_LIFE = "short_life"
+    """Misreads durations: a tenth of what was asked (22)."""
+    ENDS_ALL = "ends_all"
+    """Unsubscribe ends every subscription (23)."""
+    HANGS_UP = "hangs_up"
+    """Closes the connection of a pull after 10 s at most (24)."""
+    NO_SYNCHRONIZATION = "no_synchronization"
+    """SetSynchronizationPoint is not authorized, for anybody (27)."""
+    ODD_TIMES = "odd_times"
+    """`2024-08-17-12:30:45Z` or `0000-00-00T00:00:00Z` in messages (28)."""
+    NEVER_OVER = "never_over"
+    """Motion never returns to false (29)."""
+    ODD_TOPICS = "odd_topics"
+    """Topics end in `//.`, values are 1 and 0, the token is `vsconf` (30)."""
+    IMPATIENT = "impatient"
+    """Answers every pull at once, with nothing."""
+    NO_EVENTS = "no_events"
+    """No event service at all."""
+
+
 class Trouble(StrEnum):
     """What the scenario can do to a device. The first three stop it from answering."""
 
@@ -104,6 +137,7 @@ class Personality:
     slow_s: float = 0.0
     """Thinks so long before each answer."""
     quirk: Quirk | None = None
+    events: EventQuirk | None = None
 
 
 @dataclass(frozen=True, slots=True)

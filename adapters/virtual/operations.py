@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 from xml.sax.saxutils import escape
 
-from adapters.virtual.model import Quirk, VirtualDevice
+from adapters.virtual.model import EventQuirk, Quirk, VirtualDevice
 from adapters.virtual.soap import (
     CAPABILITIES_FAILED,
     DEVICE,
@@ -163,6 +163,8 @@ def _capabilities(asked: Asked) -> Body:
 
 def _services(asked: Asked) -> Body:
     services = [(DEVICE, DEVICE_PATH), (EVENTS, EVENT_PATH), (MEDIA2, MEDIA2_PATH)]
+    if asked.device.personality.events is EventQuirk.NO_EVENTS:
+        services.remove((EVENTS, EVENT_PATH))
     if asked.quirk is not Quirk.MEDIA2_ONLY:
         services.insert(1, (MEDIA, MEDIA_PATH))
     listed = "".join(

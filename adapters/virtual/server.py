@@ -20,6 +20,7 @@ from adapters.virtual.http_server import HttpConnection, Network
 from adapters.virtual.listeners import Listener, server_context
 from adapters.virtual.login import LoginRules
 from adapters.virtual.model import LinkQuality, Trouble, VirtualDevice, VirtualDistrict
+from adapters.virtual.signals import SIGNALS
 from gateway.domain.camera import DeviceId
 
 ANY_HOST: Final = "0.0.0.0"  # noqa: S104 - bound to the loopback device, peers are checked
@@ -216,6 +217,22 @@ class DistrictServer:
             self._cut(device.connections)
         elif trouble is Trouble.DROP_SYN:
             listener.block()
+
+    def signal(
+        self, device_id: DeviceId, name: str, *, active: bool, token: str = "", value: str = ""
+    ) -> datetime:
+        """Let a device tell its subscribers one of `SIGNALS`; returns when.
+
+        Raises:
+            ValueError: there is no such signal.
+        """
+        if name not in SIGNALS:
+            raise ValueError(f"no signal {name!r}: one of {', '.join(SIGNALS)}")
+        at = utc_now()
+        device = self.devices[device_id]
+        if device.dead is None:
+            device.signal(name, active=active, token=token, value=value)
+        return at
 
     def heal(self, device_id: DeviceId, trouble: Trouble | None = None) -> datetime:
         """End one trouble of a device, or all; returns the moment just before it answers again.

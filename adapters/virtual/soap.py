@@ -21,6 +21,7 @@ MEDIA: Final = "http://www.onvif.org/ver10/media/wsdl"
 MEDIA2: Final = "http://www.onvif.org/ver20/media/wsdl"
 EVENTS: Final = "http://www.onvif.org/ver10/events/wsdl"
 WSNT: Final = "http://docs.oasis-open.org/wsn/b-2"
+AXIS: Final = "http://www.axis.com/2009/event"
 
 PREFIXES: Final = {
     "tds": DEVICE,
@@ -66,6 +67,9 @@ class SoapCall:
     parameters: etree._Element
     token: UsernameToken | None
     message_id: str
+    action: str = ""
+    subscription_id: str = ""
+    """The reference parameter that devices with one URL for all subscriptions give out."""
 
     def text(self, name: str) -> str:
         """The text of the first parameter with this local name, or the empty string."""
@@ -130,8 +134,14 @@ def _read_signed(body: bytes) -> SoapCall:
         operation=call.localname,
         parameters=content[0],
         token=None if header is None else _token(header),
-        message_id="" if header is None else (header.findtext(f"{{{WSA}}}MessageID") or ""),
+        message_id=_said(header, f"{{{WSA}}}MessageID"),
+        action=_said(header, f"{{{WSA}}}Action"),
+        subscription_id=_said(header, f"{{{AXIS}}}SubscriptionId"),
     )
+
+
+def _said(header: etree._Element | None, name: str) -> str:
+    return "" if header is None else (header.findtext(name) or "").strip()
 
 
 def _token(header: etree._Element) -> UsernameToken | None:
@@ -212,6 +222,12 @@ NO_PROFILE: Final = FaultCode(
 )
 NO_SUBSCRIPTION: Final = FaultCode(
     ("Sender", "wsrf-rw:ResourceUnknownFault"), "The subscription is not known", 400
+)
+BAD_TIME: Final = FaultCode(
+    ("Sender", "wsnt:UnacceptableInitialTerminationTimeFault"), "Give an absolute time", 400
+)
+NO_ADDRESSING: Final = FaultCode(
+    ("Sender", "ter:InvalidArgVal"), "A required header is missing: wsa:Action", 400
 )
 TOO_MANY: Final = FaultCode(
     ("Receiver", "ter:Action", "ter:MaxNotificationProducers"), "Too many pull points", 500

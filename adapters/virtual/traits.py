@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from random import Random
 
-from adapters.virtual.model import LinkQuality, Personality, Quirk, Signing
+from adapters.virtual.model import EventQuirk, LinkQuality, Personality, Quirk, Signing
 from adapters.virtual.network import Slot
 from adapters.virtual.siting import Plan
 from gateway.domain.camera import DivisionCode, NodeId
@@ -33,6 +33,8 @@ QUIRK_SHARES: Mapping[Quirk, float] = {
     Quirk.CLOSE_DELIMITED: 0.005,
 }
 KILLABLE_SINGLES = 0.074
+EVENT_QUIRK_SHARE = 0.005
+"""Of all devices, each; no device has two of them."""
 _TLS_KILLABLE = 0.15
 _KILLABLE_SWITCHES = 5
 _LEAST_SINGLES = 6
@@ -82,13 +84,28 @@ def draw_traits(seed: int, slots: Sequence[Slot], cut: DivisionCode) -> tuple[Tr
         free = (i for i in everyone if i not in quirks and i not in slow)
         able = [i for i in free if fit is None or fit(i)]
         quirks |= dict.fromkeys(rng.sample(able, _exact(count, QUIRK_SHARES[quirk])), quirk)
+    told = _event_quirks(seed, count)
     return tuple(
         Trait(
-            Personality(signing.get(i, Signing.WSSE), i in closes, slow.get(i, 0.0), quirks.get(i)),
+            Personality(
+                signing.get(i, Signing.WSSE),
+                i in closes,
+                slow.get(i, 0.0),
+                quirks.get(i),
+                told.get(i),
+            ),
             i in tls,
         )
         for i in everyone
     )
+
+
+def _event_quirks(seed: int, count: int) -> dict[int, EventQuirk]:
+    """Drawn apart, so that everything else stays as it was."""
+    rng = Random(f"{seed}:events")
+    each = _exact(count, EVENT_QUIRK_SHARE)
+    wanted = [quirk for quirk in EventQuirk for _ in range(each)][:count]
+    return dict(zip(rng.sample(range(count), len(wanted)), wanted, strict=True))
 
 
 def draw_killable(
