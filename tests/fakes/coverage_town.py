@@ -86,6 +86,6 @@ def houses(seed: int, across: int = 8, block_m: float = 30.0) -> Polygons:
 def stands(seed: int, count: int, town: Polygons, size_m: float = 240.0) -> Floats:
     """Places for cameras outside all houses."""
     rng = np.random.default_rng(seed)
-    xy = rng.uniform(0, size_m, (count * 3, 2))
+    xy = rng.uniform(0, size_m, (count * 3 + 60, 2))
     away = shapely.distance(shapely.points(xy), shapely.union_all(town))
     return xy[away > 1.0][:count]

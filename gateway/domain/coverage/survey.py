@@ -159,7 +159,7 @@ def _known(scene: Scene, name: Missing) -> ArchiveViews:
             return replace(known, field_deg=_sure(views.field_deg, lacks, optics.field_error))
         case Missing.DISTANCE:
             return replace(known, distance_m=_sure(views.distance_m, lacks, optics.view_error))
-        case Missing.RESOLUTION:
+        case _:  # RESOLUTION
             return replace(known, width_px=_sure(views.width_px, lacks, 0.0))
 
 
