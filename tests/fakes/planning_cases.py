@@ -11,7 +11,7 @@ from gateway.domain.planning.solve import Task
 
 
 def draw_task(
-    seed: int, limits: Limits, *, sites: int = 8, points: int = 20, per_site: int = 3
+    seed: int, limits: Limits, *, sites: int = 7, points: int = 16, per_site: int = 3
 ) -> Task:
     """A random problem; some points are seen already, some options see nothing."""
     draw = np.random.default_rng(seed)
@@ -59,11 +59,7 @@ def optimum(task: Task) -> float:
 
     One variable an option, one a site, two views a point, and one for each site that sees a point.
     """
-    from scipy.optimize import (  # type: ignore[import-untyped]  # it has no types
-        Bounds,
-        LinearConstraint,
-        milp,
-    )
+    from scipy.optimize import Bounds, LinearConstraint, milp
 
     options, sites, points = len(task.option_site), len(task.cost), len(task.weight)
     pairs = sorted({(int(task.option_site[o]), int(p))

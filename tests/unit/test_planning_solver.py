@@ -53,9 +53,9 @@ def test_the_optimum_of_the_comparison_is_the_best_of_all_choices() -> None:
         assert optimum(task) == pytest.approx(by_trying(task, 4))
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_the_gains_of_the_sites_add_up_and_never_grow(seed: int) -> None:
-    task = draw_task(seed, Limits(sites=6, per_site=2, backup=0.25), sites=30, points=200)
+    task = draw_task(seed, Limits(sites=6, per_site=2, backup=0.25), sites=20, points=100)
     found = solve(task)
     gains = [site.gain for site in found.sites]
     assert sum(gains) == pytest.approx(found.gain)
@@ -67,8 +67,8 @@ def test_the_gains_of_the_sites_add_up_and_never_grow(seed: int) -> None:
 
 @pytest.mark.parametrize("per_site", [1, 2])
 def test_one_more_site_never_lowers_the_gain_nor_the_bound_the_optimum(per_site: int) -> None:
-    task = draw_task(7, Limits(sites=1, per_site=per_site), sites=15, points=60)
-    gains = [solve(with_limits(task, sites=n)).gain for n in range(1, 7)]
+    task = draw_task(7, Limits(sites=1, per_site=per_site), sites=10, points=40)
+    gains = [solve(with_limits(task, sites=n)).gain for n in range(1, 5)]
     assert gains == sorted(gains)
 
 
@@ -83,7 +83,7 @@ def test_the_points_of_a_site_are_those_it_is_the_first_to_see() -> None:
 
 
 def test_equal_tasks_have_equal_plans() -> None:
-    task = draw_task(11, Limits(sites=5, per_site=2, backup=0.5), sites=40, points=300)
+    task = draw_task(11, Limits(sites=5, per_site=2, backup=0.5), sites=20, points=100)
     one, two = solve(task), solve(task)
     assert options_of(one) == options_of(two)
     assert (one.gain, one.bound) == (two.gain, two.bound)
@@ -118,7 +118,7 @@ def test_time_that_is_up_leaves_a_permitted_plan_and_a_bound_that_holds() -> Non
 
 def test_progress_only_grows_and_ends_at_one() -> None:
     told: list[float] = []
-    solve(draw_task(2, Limits(sites=5, per_site=3), sites=40, points=300), told.append)
+    solve(draw_task(2, Limits(sites=5, per_site=3), sites=20, points=100), told.append)
     assert told == sorted(told)
     assert told[-1] == 1.0
 
