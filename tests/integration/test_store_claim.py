@@ -9,7 +9,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 from fakes.district import until
-from fakes.postgres import Server
+from fakes.postgres import Server, serving
 from fakes.service import Service
 
 from adapters.postgres import claim
@@ -115,6 +115,37 @@ async def test_our_own_former_session_does_not_count_as_another(embedded: Server
         await embedded.drop(dsn)
 
 
+async def test_a_service_keeps_store_and_claim_when_the_command_that_owned_the_server_ends(
+    state: Path,
+) -> None:
+    store = PostgresStore(f"embedded:{state}", command_timeout_s=2.0)
+    try:
+        with serving(state):
+            await store.migrate()
+            await store.claim()
+        async with asyncio.timeout(15):
+            while not await took(store):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert store.embedded is not None
+        assert store.embedded.pid is not None
+        other = PostgresStore(f"embedded:{state}", command_timeout_s=2.0)
+        await other.open()
+        with pytest.raises(StoreTaken):
+            await other.claim()
+        await other.close()
+    finally:
+        await store.close()
+
+
+async def took(store: PostgresStore) -> bool:
+    """Whether a batch was written; first it is not, for the server is gone."""
+    try:
+        await store.commit(Changes(1))
+    except StoreUnavailable:
+        return False
+    return True
+
+
 def second_run(first: Service) -> subprocess.CompletedProcess[str]:
     """Another `sightline run` with the same state directory."""
     config = first.folder / "second.toml"
@@ -156,8 +187,8 @@ def test_a_service_that_lost_its_claim_to_another_ends_with_3_and_says_so(state:
 
 async def take_over(first: Service) -> None:
     """Be the other service that gets the lock when the session of the first one ends."""
-    dsn = EmbeddedPostgres(first.state)
-    connection = await asyncpg.connect(await dsn.start())
+    server = EmbeddedPostgres(first.state)  # attached, and its owner when the first one ends
+    connection = await asyncpg.connect(await server.start())
     try:
         async with asyncio.timeout(5):
             while not await connection.fetchval(TAKE):
@@ -165,4 +196,5 @@ async def take_over(first: Service) -> None:
         assert first.process is not None
         await asyncio.to_thread(first.process.wait, 20)
     finally:
-        await connection.close()
+        connection.terminate()
+        await server.stop()
