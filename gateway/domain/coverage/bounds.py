@@ -2,9 +2,9 @@
 
 Lower counts only what is certain (cores of views that do not rest on assumptions), upper all that may be seen
 (widened wedges, discs where the direction is not known). The truth lies between unless an archive
-field is wrong, which no arithmetic can know. Measured with a fifth of all fields dropped from the demo district: the
-truth within bounds on 99.9 % of cells, mean width 0.044 of a cell, expected area within 0.3 %, seen places
-within 1.2 points (docs/design/coverage.md).
+field is wrong, which no arithmetic can know. Measured with a fifth of all fields dropped from the demo
+district: the truth within bounds on 99.9 % of cells, mean width 0.044 of a cell, expected area within
+0.3 %, seen places within 1.2 points (docs/design/coverage.md).
 """
 
 from collections.abc import Mapping
