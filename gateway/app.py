@@ -277,6 +277,7 @@ class Service:
             readiness=pipeline.readiness,
             progress_age_s=pipeline.progress_age_s,
             stats=pipeline.report,
+            coverage=pipeline.coverage,
         )
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -2,12 +2,41 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
 
 from gateway.domain.camera import ChannelId
+from gateway.domain.coverage.figures import Headline
+from gateway.domain.coverage.present import Present
+from gateway.domain.coverage.recount import Difference
 from gateway.domain.observation import Answer
 from gateway.ports import Clock, Store
 from gateway.projection import Projection
 from gateway.settings import Settings
+
+T = TypeVar("T")
+
+
+class CoverageDesk(Protocol):
+    """Who answers for coverage (runtime/coverage.py)."""
+
+    @property
+    def headline(self) -> tuple[Headline, datetime] | None:
+        """The present in a few numbers, and when; None until the model is built."""
+        ...
+
+    @property
+    def difference(self) -> tuple[Difference, datetime] | None:
+        """What the last recount found, and when."""
+        ...
+
+    async def ask(self, question: Callable[[Present], T]) -> T:
+        """Answer in the thread that owns the state; raises `Unavailable` until there is one."""
+        ...
+
+    async def recount(self) -> Difference:
+        """Count again from scratch."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -21,6 +50,7 @@ class WebContext:
             `Unavailable` when the poller is full.
         explain: walks the whole ladder for the device of a channel, for people.
         readiness: the reasons why the service is not ready; empty = ready.
+        coverage: answers for coverage; None where it is switched off.
         stats: what the service measures of itself (see runtime/stats.py).
         progress_age_s: seconds since the judge last finished a batch (for /livez and the watchdog).
     """
@@ -34,3 +64,4 @@ class WebContext:
     readiness: Callable[[], Sequence[str]]
     progress_age_s: Callable[[], float]
     stats: Callable[[], Mapping[str, object]] = dict
+    coverage: CoverageDesk | None = None
