@@ -81,13 +81,14 @@ ON CONFLICT (id) DO NOTHING;
 -- ================================================================ the outbox
 
 -- name: due_alerts
--- Of each incident the first revision that is not settled, if its time has come.
+-- Of each incident the first revision that is not settled, if its time has come. The lookup of the
+-- first costs the same for any number of pending ones; an anti-join is quadratic until the table
+-- was analyzed.
 SELECT a.* FROM sightline.alerts AS a
 WHERE a.recipient = $1 AND a.state = 'pending' AND (a.next_at IS NULL OR a.next_at <= $2)
-  AND NOT EXISTS (
-      SELECT FROM sightline.alerts AS earlier
-      WHERE earlier.recipient = a.recipient AND earlier.key = a.key
-        AND earlier.state = 'pending' AND earlier.revision < a.revision)
+  AND a.revision = (
+      SELECT min(first.revision) FROM sightline.alerts AS first
+      WHERE first.recipient = a.recipient AND first.key = a.key AND first.state = 'pending')
 ORDER BY a.cursor LIMIT $3;
 
 -- name: settle_alerts

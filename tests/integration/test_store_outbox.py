@@ -129,7 +129,7 @@ async def test_what_is_due_is_found_at_once_among_a_hundred_thousand_settled(
             ''
         FROM generate_series(0, 99999) AS n"""
     )
-    new = tuple(alert(f"a{n}", f"k{n}", 6) for n in range(200))
+    new = tuple(alert(f"a{n}", f"k{n}", 6) for n in range(5000))
     await postgres.events.commit(EventChanges(alerts=new))
     took: list[float] = []
     found: Sequence[Alert] = ()
