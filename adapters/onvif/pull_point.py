@@ -86,10 +86,11 @@ class PullPoint:
 
     def lives(self, told_s: float | None, asked_s: float, now: float) -> None:
         """The device said how long the subscription lives (None: it did not)."""
-        least = min(LIFE_LEAST_S, asked_s)
+        # Short for a duration that was misread: renewed soon, with a time. Short again: not believed.
+        misread = told_s is not None and told_s < asked_s / 2 and not self.absolute
+        least = 0.0 if misread else min(LIFE_LEAST_S, asked_s)
         life_s = asked_s if told_s is None else max(told_s, least)
-        if told_s is not None and told_s < asked_s / 2:
-            self.absolute = True
+        self.absolute |= misread
         self.ends_at = now + life_s
         share = RENEW_SHARE - random.random() * RENEW_JITTER  # noqa: S311 - spread, not a secret
         self.renew_at = now + life_s * share
@@ -142,4 +143,5 @@ def recall(device: Device, text: str) -> PullPoint:
     if isinstance(path, str) and path.startswith("/") and isinstance(parameters, list):
         point.where = Subscription(path, tuple(str(p).encode() for p in parameters))
         point.event_path = str(events)
+        point.good = True
     return point

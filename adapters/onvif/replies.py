@@ -51,7 +51,9 @@ FAULT_WORDS: tuple[tuple[FaultKind, re.Pattern[str]], ...] = (
     # "You still have 26 attempt(s)" (Dahua, quirk 8) is a bad password, "0 attempt(s)" a lock.
     (
         FaultKind.LOCKED,
-        re.compile(r"(?<!un)lock(?:ed|out)\b|too many|\b0 attempt|blocked|banned|锁定"),
+        re.compile(
+            r"(?<!un)lock(?:ed|out)\b|too many (?!pull|subscri|notif|consum)|\b0 attempt|blocked|banned|锁定"
+        ),
     ),
     (
         FaultKind.CLOCK,

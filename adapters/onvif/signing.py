@@ -174,8 +174,10 @@ class Signer:
             return called if digest.kind is Kind.PAUSED else digest
         if called.kind is Kind.UNUSABLE and reply.status == 400:  # noqa: PLR2004
             # Digest-only devices answer 400 and a page to a token (quirk 4).
+            # A refusal of the question alone, without a credential, is no judgement of it.
+            before = self.refusals
             digest = await self._digest(path, operation, values, may_fall_back=False)
-            return digest if digest.kind in REFUSALS or digest.kind is Kind.GOOD else called
+            return digest if digest.kind is Kind.GOOD or self.refusals > before else called
         if called.kind in (Kind.AUTH, Kind.CLOCK) and await self._clock_moved():
             called, _ = await self._present(path, template, values, None)
             if called.kind is Kind.GOOD:
