@@ -215,8 +215,9 @@ NOTHING: Body = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What planning alerts decided for one incident, with its reason."""
+    """What planning alerts decided for one incident, with its reason, and when to ask again."""
 
     alerts: tuple[Alert, ...] = ()
     reason: str = ""
+    due_at: datetime | None = None
     detail: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

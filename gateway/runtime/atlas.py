@@ -1,0 +1,226 @@
+"""Where things are: from a channel, sensor or network node to its place, cells, cameras and names."""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from os.path import commonprefix
+from typing import Any
+
+from gateway.domain.alerting.cloudevent import cameras_of, links_of, place_of
+from gateway.domain.alerting.correlate import Where
+from gateway.domain.alerting.rows import CameraInView, EventIncident, GridLink, LinkReason
+from gateway.domain.camera import Camera, ChannelId, DeviceId, DivisionCode, GridId, NodeId
+from gateway.domain.coverage.model import CoverageModel
+from gateway.domain.coverage.place import Place, PlaceId
+from gateway.domain.coverage.view import ViewState
+from gateway.domain.event import Event, Sensor, SensorId
+from gateway.domain.linking import CellIndex, ViewIndex, township_of
+from gateway.inventory import Inventory
+from gateway.ports import Store
+
+TOWNSHIP_DIGITS, DISTRICT_DIGITS = 9, 6
+
+
+def _unknown(channel: ChannelId) -> ViewState:  # noqa: ARG001 - nobody says
+    return ViewState.UNKNOWN
+
+
+class Atlas:
+    """The archive as alerts need it. Replaced part by part by imports and by coverage.
+
+    Attributes:
+        view_state: what a camera's view is worth now (coverage says it).
+    """
+
+    def __init__(self) -> None:
+        self.inventory = Inventory()
+        self.sensors: Mapping[SensorId, Sensor] = {}
+        self.cells = CellIndex(())
+        self.views: ViewIndex | None = None
+        self.places: Mapping[PlaceId, Place] = {}
+        self.view_state: Callable[[ChannelId], ViewState] = _unknown
+        self.names: Mapping[str, str] = {}
+
+    def take_inventory(self, inventory: Inventory) -> None:
+        """A new archive (its grid cells may be without shapes: see `load_cells`)."""
+        self.inventory = inventory
+        self._name()
+
+    async def load_cells(self, store: Store) -> None:
+        """Read the shapes of the grid cells and build the index, in a thread."""
+        inventory = await store.load_inventory()
+        cells = tuple(inventory.grids.values())
+        self.cells = await asyncio.to_thread(CellIndex, cells)
+        self._name()
+
+    def take_sensors(self, sensors: Iterable[Sensor]) -> None:
+        """The sensor registry."""
+        self.sensors = {sensor.id: sensor for sensor in sensors}
+
+    def take_views(self, model: CoverageModel, places: Mapping[PlaceId, Place]) -> None:
+        """What coverage built: who looks where, and the listed places."""
+        self.views = ViewIndex(model)
+        self.places = places
+
+    def _name(self) -> None:
+        names: dict[str, str] = {}
+        names.update((code, one.name) for code, one in self.inventory.grids.items())
+        names.update((code, name) for code, name in self.cells.names.items())
+        names.update((code, one.name) for code, one in self.inventory.divisions.items())
+        self.names = names
+
+    # --- places
+
+    def where(self, event: Event) -> Where:
+        """Where a signal comes from."""
+        if event.sensor is not None:
+            sensor = self.sensors.get(event.sensor)
+            return Where() if sensor is None else Where(sensor.longitude, sensor.latitude)
+        return self.where_channel(event.channel, event.device)
+
+    def where_channel(self, channel: ChannelId | None, device: DeviceId | None = None) -> Where:
+        """Where a camera stands; of a device alone, where its first channel does."""
+        camera = None if channel is None else self.inventory.cameras.get(channel)
+        if camera is None and device is not None:
+            camera = next(iter(self.inventory.channels_of.get(device, ())), None)
+        if camera is None:
+            return Where(device=device)
+        return Where(camera.longitude, camera.latitude, camera.device)
+
+    def area(self, event: Event) -> str:
+        """The division code of a signal's place, as many digits as are known."""
+        if event.sensor is not None and (sensor := self.sensors.get(event.sensor)) is not None:
+            return sensor.village or sensor.township
+        camera = self._camera(event.channel, event.device)
+        return "" if camera is None else camera.village or camera.township
+
+    def area_of_row(self, row: EventIncident) -> str:
+        """The division code of an incident's place: of the cell it lies in, else of its source."""
+        for link in row.links:
+            if link.reason is LinkReason.CONTAINS and link.village:
+                return link.village
+        if row.sensor is not None:
+            sensor = self.sensors.get(SensorId(row.sensor))
+            return "" if sensor is None else sensor.village or sensor.township
+        return self.area_of_channels([row.channel] if row.channel else [])
+
+    def area_of_channels(self, channels: Collection[ChannelId]) -> str:
+        """The smallest division that holds all of some channels."""
+        cameras = [self.inventory.cameras[c] for c in channels if c in self.inventory.cameras]
+        codes = [camera.village or camera.township for camera in cameras]
+        shared = commonprefix(codes)  # noqa: RUF071 - digits, not paths
+        if len(set(codes)) == 1:
+            return shared
+        for digits in (TOWNSHIP_DIGITS, DISTRICT_DIGITS):
+            if len(shared) >= digits:
+                return shared[:digits]
+        return ""
+
+    def _camera(self, channel: ChannelId | None, device: DeviceId | None) -> Camera | None:
+        if channel is not None:
+            return self.inventory.cameras.get(channel)
+        found = self.inventory.channels_of.get(device, ()) if device is not None else ()
+        return next(iter(found), None)
+
+    def above(self, device: DeviceId | None) -> tuple[NodeId, ...]:
+        """The network nodes above a device, nearest first."""
+        found = self.inventory.devices.get(device) if device is not None else None
+        return () if found is None else tuple(node.id for node in self.inventory.path(found))
+
+    # --- links
+
+    def link(self, row: EventIncident) -> EventIncident:
+        """The incident with its cells and the cameras that can see its place."""
+        if row.longitude is None or row.latitude is None:
+            return replace(row, links=self._without_position(row))
+        links = self.cells.link(row.longitude, row.latitude)
+        if row.channel is not None:
+            links += self.looks_into(row.channel, links)
+        return replace(row, links=links, cameras=self.cameras(row.longitude, row.latitude))
+
+    def _without_position(self, row: EventIncident) -> tuple[GridLink, ...]:
+        if row.sensor is not None:
+            sensor = self.sensors.get(SensorId(row.sensor))
+            grids = [] if sensor is None else [sensor.grid]
+        else:
+            camera = self._camera(row.channel, None)
+            grids = [] if camera is None else [camera.grid]
+        return self._cells(grids)
+
+    def looks_into(
+        self, channel: ChannelId, known: Sequence[GridLink] = ()
+    ) -> tuple[GridLink, ...]:
+        """The cells that a camera looks into, without those that are linked already."""
+        if self.views is None:
+            return ()
+        linked = {link.grid for link in known}
+        return self.cells.seen([g for g in self.views.cells_of(channel) if g not in linked])
+
+    def cells_of_channels(self, channels: Collection[ChannelId]) -> tuple[GridLink, ...]:
+        """The cells that some cameras stand in; of one alone with the nearest and those it looks into."""
+        cameras = [self.inventory.cameras[c] for c in channels if c in self.inventory.cameras]
+        if len(cameras) == 1 and cameras[0].longitude is not None and len(self.cells):
+            one = cameras[0]
+            links = self.cells.link(one.longitude or 0.0, one.latitude or 0.0)
+            return links + self.looks_into(one.id, links)
+        return self._cells(camera.grid for camera in cameras)
+
+    def _cells(self, grids: Iterable[GridId]) -> tuple[GridLink, ...]:
+        found = []
+        for grid in sorted({grid for grid in grids if grid}):
+            cell = self.inventory.grids.get(grid)
+            village = cell.village if cell is not None else DivisionCode("")
+            found.append(
+                GridLink(grid, LinkReason.CONTAINS, 0.0, None, village, township_of(village))
+            )
+        return tuple(found)
+
+    def cameras(self, longitude: float, latitude: float) -> tuple[CameraInView, ...]:
+        """The cameras that can see a place, and whether each sees now."""
+        if self.views is None:
+            return ()
+        return self.views.cameras_in_view(longitude, latitude, self.view_state)
+
+    # --- for messages
+
+    def place(self, row: EventIncident) -> dict[str, Any]:
+        """The place of an incident as a message tells it."""
+        home = next((link for link in row.links if link.reason is LinkReason.CONTAINS), None)
+        area = self.area_of_row(row)
+        return place_of(
+            row.longitude,
+            row.latitude,
+            township=DivisionCode(area[:TOWNSHIP_DIGITS]),
+            village=DivisionCode(area if len(area) > TOWNSHIP_DIGITS else ""),
+            grid=GridId("") if home is None else home.grid,
+            names=self.names,
+        )
+
+    def place_of_area(self, area: str, where: Where, grid: GridId = GridId("")) -> dict[str, Any]:
+        """A place by its division."""
+        return place_of(
+            where.longitude,
+            where.latitude,
+            township=DivisionCode(area[:TOWNSHIP_DIGITS]),
+            village=DivisionCode(area if len(area) > TOWNSHIP_DIGITS else ""),
+            grid=grid,
+            names=self.names,
+        )
+
+    def tell_links(self, links: Sequence[GridLink]) -> list[dict[str, Any]]:
+        """Links as a message tells them."""
+        return links_of(links, self.names)
+
+    def tell_cameras(self, row: EventIncident) -> list[dict[str, Any]]:
+        """Cameras that can see the place, as they see now (not when it began)."""
+        now = [replace(one, view=str(self.view_state(one.channel))) for one in row.cameras]
+        return cameras_of(now)
+
+    def tell_places(self, places: Iterable[PlaceId]) -> list[dict[str, Any]]:
+        """Listed places by their names."""
+        found = []
+        for place_id in dict.fromkeys(places):
+            place = self.places.get(place_id)
+            name, kind = ("", "") if place is None else (place.name, place.kind)
+            found.append({"place": place_id, "name": name, "kind": kind})
+        return found

@@ -1,0 +1,435 @@
+"""The event desk: signals -> incidents -> alerts, one owner of it all.
+
+    sources => deliver => [repeats, storms] => correlate => link => tell => Store.events, one transaction
+    pipeline => outages => tell => the transaction of the ledger's rows
+    coverage => blind_spots => tell => coverage's own transaction
+
+Each key has one way into the store, so that its revisions come in order and without holes: incidents of the
+ledger through the recorder, event incidents through `flush`, blind spots through coverage.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from gateway.domain.alerting.cloudevent import SOURCE
+from gateway.domain.alerting.correlate import Case, Correlator
+from gateway.domain.alerting.loop import Answered, take_step
+from gateway.domain.alerting.plan import Planner
+from gateway.domain.alerting.rows import Alert, EventIncident, Mute, Posture, Receipt
+from gateway.domain.alerting.rules import Makes, RuleBook
+from gateway.domain.coverage.rows import BlindSpot
+from gateway.domain.event import Event, EventKind
+from gateway.domain.ledger import Changes, Outage
+from gateway.errors import StoreUnavailable
+from gateway.metrics import EVENT_INCIDENTS, EVENT_ROWS, EVENTS_SEEN, EVENTS_WAITING
+from gateway.ports import Clock, Store
+from gateway.ports.events import EventChanges
+from gateway.runtime.atlas import Atlas
+from gateway.runtime.ledger_alerts import Known, LedgerAlerts
+from gateway.runtime.signals import PLAIN_REPEATS_MOST, REPEATS_MOST, Repeats, Signals
+from gateway.runtime.teller import FOLLOWS_THE_NETWORK, Teller
+from gateway.runtime.waiting import Waiting
+from gateway.runtime.work_orders import WorkOrders
+
+log = structlog.get_logger("sightline.desk")
+COMMIT_EVERY_S = 0.1
+TICK_S = 1.0
+COUNTS_EVERY = timedelta(seconds=5)
+RETRY_FIRST_S, RETRY_MOST_S = 0.2, 5.0
+SLICE = 500
+RECEIPTS_LOADED_MOST = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class DeskLimits:
+    """Bounds of the desk.
+
+    Attributes:
+        rows_most: rows that may wait for the store before sources have to wait.
+        deliver_s: how long a source waits for its events to be stored.
+        storm_rows: rows of one source and minute before its signals are only counted.
+    """
+
+    rows_most: int = 5_000
+    deliver_s: float = 30.0
+    storm_rows: int = 20
+
+
+DEFAULT_LIMITS = DeskLimits()
+
+
+class Desk:
+    """Owner of event incidents, alert threads, postures, mutes and receipts.
+
+    Args:
+        store: open.
+        clock: the service's.
+        book: the rules.
+        recipients: names of the configured ones; the feed needs none.
+        source: names the gateway in messages.
+        limits: bounds.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        book: RuleBook,
+        *,
+        recipients: Collection[str] = (),
+        source: str = SOURCE,
+        limits: DeskLimits = DEFAULT_LIMITS,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.book = book
+        self.limits = limits
+        self.atlas = Atlas()
+        self.correlator = Correlator(book)
+        self.planner = Planner(book.update_every_s, source)
+        self.teller = Teller(book, self.atlas, self.planner, recipients)
+        self.ledger = LedgerAlerts(self.atlas, book)
+        self.orders = WorkOrders()
+        self.alerts_written: Callable[[], None] = lambda: None
+        """Called when alerts were stored: the deliverer need not wait for its next look."""
+        self._signals = Signals(limits.storm_rows)
+        self._repeats = Repeats(REPEATS_MOST)
+        self._plain_repeats = Repeats(PLAIN_REPEATS_MOST)
+        self._waiting = Waiting()
+        self._grown: set[str] = set()
+        self._touched: dict[str, Case] = {}
+        self._written: dict[str, EventIncident] = {}
+        self._batch = 1
+        self._stored = 0
+        self._stored_changed = asyncio.Event()
+        self._filled = asyncio.Event()
+        self._ticked_at: datetime | None = None
+        self._counted_at: datetime | None = None
+
+    def _now(self) -> datetime:
+        return self.clock.utc(self.clock.now())
+
+    @property
+    def waiting(self) -> int:
+        """Rows that wait for the store."""
+        return len(self._waiting)
+
+    # --- start
+
+    async def load(self, outages: Iterable[Outage[datetime]] = ()) -> None:
+        """Go on where the process before this one stopped.
+
+        Args:
+            outages: the open ones of the ledger. The archive was given to `atlas` before.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
+        now = self._now()
+        live = await self.store.events.load(now)
+        self.atlas.take_sensors(await self.store.events.load_sensors())
+        for row in live.incidents:
+            self.correlator.restore(row, self.atlas.where_channel(row.channel).device)
+        for event_id in live.recent:
+            self._repeats.add(event_id, now, 0)
+        self.planner.restore(live.revisions, now)
+        self.teller.postures = {posture.id: posture for posture in live.postures}
+        self.teller.mutes = {mute.id: mute for mute in live.mutes}
+        self.orders.restore(live.work_orders)
+        self.ledger.restore(outages)
+        for key in sorted(self.planner.threads)[:RECEIPTS_LOADED_MOST]:
+            found = await self.store.events.receipts(key)
+            if found:
+                self.teller.receipts[key] = list(found)
+
+    # --- signals in
+
+    async def deliver(self, events: Sequence[Event]) -> None:
+        """Take events; returns when they are stored (plain signals: when they are counted).
+
+        Waits while too many rows wait for the store.
+
+        Raises:
+            StoreUnavailable: they could not be stored in time; give them again later.
+        """
+        try:
+            async with asyncio.timeout(self.limits.deliver_s):
+                batch = 0
+                for first in range(0, len(events), SLICE):
+                    while self.waiting >= self.limits.rows_most:
+                        await self._wait_stored()
+                    now = self._now()
+                    for event in events[first : first + SLICE]:
+                        batch = max(batch, self._take(event, now))
+                    await asyncio.sleep(0)
+                while self._stored < batch:
+                    await self._wait_stored()
+        except TimeoutError:
+            raise StoreUnavailable("events were not stored in time; they are kept") from None
+
+    async def _wait_stored(self) -> None:
+        self._stored_changed.clear()
+        await self._stored_changed.wait()
+
+    def _take(self, event: Event, now: datetime) -> int:
+        """One event; returns the batch that its caller must wait for (0 = none)."""
+        plain = self._is_plain(event, now)
+        repeats = self._plain_repeats if plain else self._repeats
+        known = repeats.batch_of(event.id, now)
+        EVENTS_SEEN.labels("plain" if plain else "taken" if known is None else "repeat").inc()
+        if known is not None:
+            return known
+        repeats.add(event.id, now, 0 if plain else self._batch)
+        row, row_id = self._signals.keep(event, plain=plain)
+        if row is not None:
+            self._waiting.events[row.id] = row
+            self._filled.set()
+        if plain:
+            return 0
+        self._correlate(event if row is not None else replace(event, id=row_id), now)
+        self._filled.set()
+        return self._batch
+
+    def _is_plain(self, event: Event, now: datetime) -> bool:
+        makes = self.book.kind(event.kind).incident
+        if makes is Makes.ALWAYS or self.correlator.knows(event):
+            return False
+        if self.book.causes.before(event.kind) and event.active is not False:
+            where = self.atlas.where(event)
+            if self.correlator.explained_by(event.kind, where, event.received_at) is not None:
+                return False
+        return makes is Makes.NEVER or not self.teller.heightened(self.atlas.area(event), now)
+
+    def _correlate(self, event: Event, now: datetime) -> None:
+        heightened = self.book.kind(event.kind).incident is not Makes.HEIGHTENED or (
+            self.teller.heightened(self.atlas.area(event), now)
+        )
+        taken = self.correlator.take(event, self.atlas.where(event), heightened=heightened)
+        if taken.case is None:
+            return
+        if taken.opened:
+            EVENT_INCIDENTS.labels("opened").inc()
+            self.correlator.put(taken.case, self.atlas.link(taken.case.row))
+        if taken.changed:
+            self._touched[taken.case.row.id] = taken.case
+        else:
+            self._grown.add(taken.case.row.id)
+
+    # --- the ledger and coverage
+
+    def outages(self, changes: Changes[datetime]) -> Changes[datetime]:
+        """The same batch with the alerts of its incidents, and of those whose turn has come.
+
+        Called for each batch before the recorder gets it, empty ones included: it is what moves time
+        for incidents of the ledger. Never waits.
+        """
+        now = self._now()
+        alerts: list[Alert] = []
+        touched, over = self.ledger.take(changes)
+        for known in over:
+            alerts += self._over(known, now)
+        asked = {known.row.id for known in touched}
+        due = [key for key, at in self.teller.due.items() if at <= now and key in self.ledger.open]
+        for key in sorted({*asked, *due}):
+            alerts += self._plan_known(self.ledger.open[key], now)
+        return replace(changes, alerts=(*changes.alerts, *alerts)) if alerts else changes
+
+    def _plan_known(self, known: Known, now: datetime) -> tuple[Alert, ...]:
+        row = known.row
+        kind = self.ledger.kind(row)
+        if kind is EventKind.OUTAGE and not row.planned and row.id not in self.planner.threads:
+            case = self.correlator.joined(row.id) or self.correlator.explained_by(
+                kind, self.ledger.where(row), row.began_at
+            )
+            if case is not None:
+                if self.correlator.join(case, row.id):
+                    log.info("outage explained", outage=row.id, by=case.row.id)
+                    self._touch(case)
+                self.teller.due.pop(row.id, None)
+                return ()
+        subject = self.ledger.subject(known)
+        return self.teller.plan(subject, now, planned=row.planned)
+
+    def _over(self, known: Known, now: datetime) -> tuple[Alert, ...]:
+        row = known.row
+        ended_at = row.ended_at or now
+        case = self.correlator.release(row.id, ended_at)
+        if case is not None:
+            self._touch(case)
+        if row.id not in self.planner.threads:
+            self.teller.due.pop(row.id, None)
+            return ()
+        subject = replace(self.ledger.subject(known), ended_at=ended_at)
+        return self.teller.plan(subject, now, planned=row.planned)
+
+    def blind_spots(self, rows: Sequence[BlindSpot]) -> tuple[Alert, ...]:
+        """The alerts of blind spots that no outage stands behind, for coverage's own transaction.
+
+        Lost places of an outage are told as an update of its incident, with the next batch.
+        """
+        now = self._now()
+        touched, own = self.ledger.take_blind(rows)
+        self.teller.due.update((key, now) for key in touched)
+        alerts: list[Alert] = []
+        for row in own:
+            known = row.id in self.planner.threads
+            if not known and (row.ended_at is not None or not row.places):
+                continue
+            subject = self.ledger.blind_subject(row)
+            alerts += self.teller.plan(subject, now, planned=row.planned)
+            self.teller.due.pop(row.id, None)
+        return tuple(alerts)
+
+    def _touch(self, case: Case) -> None:
+        self._touched[case.row.id] = case
+        self._filled.set()
+
+    def _plan_case(self, case: Case, now: datetime) -> None:
+        row = case.row
+        above = self.ledger.incident_above(self.atlas.above(case.device))
+        if above is not None and row.kind in FOLLOWS_THE_NETWORK and row.caused_by is None:
+            self.correlator.put(case, replace(row, caused_by=above))
+            row = case.row
+        alerts = self.teller.plan(self.teller.subject(row), now, above=above)
+        if self._written.get(row.id) is not row:
+            self._waiting.incidents[row.id] = row
+        self._written[row.id] = row
+        if row.ended_at is not None:
+            del self._written[row.id]
+        self._waiting.tell(alerts)
+
+    # --- time and the store
+
+    async def run(self) -> None:
+        """Move time and write, until cancelled."""
+        retry = RETRY_FIRST_S
+        while True:
+            try:
+                async with asyncio.timeout(TICK_S):
+                    await self._filled.wait()
+            except TimeoutError:
+                pass
+            await asyncio.sleep(COMMIT_EVERY_S)
+            if await self.flush():
+                retry = RETRY_FIRST_S
+            else:
+                await asyncio.sleep(retry)
+                retry = min(RETRY_MOST_S, 2 * retry)
+
+    def tick(self, now: datetime) -> None:
+        """Everything that only time decides; once a second is enough."""
+        for case in self.correlator.tick(now):
+            EVENT_INCIDENTS.labels("closed").inc()
+            self._touched[case.row.id] = case
+        for key in [key for key, at in self.teller.due.items() if at <= now]:
+            found = self.correlator.cases.get(key)
+            if found is not None:
+                self._touched[key] = found
+            elif key not in self.ledger.open:
+                del self.teller.due[key]
+        self._waiting.tell(self.teller.tell_digests(now))
+        self.teller.forget_over(now)
+
+    def _gather(self, now: datetime, *, last: bool) -> EventChanges:
+        if last or self._ticked_at is None or (now - self._ticked_at).total_seconds() >= TICK_S:
+            self._ticked_at = now
+            self.tick(now)
+        counts = last or self._counted_at is None or now - self._counted_at >= COUNTS_EVERY
+        if counts:
+            self._counted_at = now
+            self._waiting.events.update((row.id, row) for row in self._signals.take(now))
+            for key in self._grown:
+                if (case := self.correlator.cases.get(key)) is not None:
+                    self._touched.setdefault(key, case)
+            self._grown.clear()
+        self._waiting.events.update((row.id, row) for row in self._signals.take_urgent())
+        touched, self._touched = self._touched, {}
+        for case in touched.values():
+            self._plan_case(case, now)
+        self._waiting.orders.update((order.id, order) for order in self.orders.take(now))
+        return self._waiting.take()
+
+    async def flush(self, *, last: bool = False) -> bool:
+        """Write what waits; False when the store does not answer (everything is kept).
+
+        Args:
+            last: the process ends: write the counts of the running minute too.
+        """
+        self._filled.clear()
+        changes = self._gather(self._now(), last=last)
+        number, self._batch = self._batch, self._batch + 1
+        if changes:
+            try:
+                await self.store.events.commit(changes)
+            except BaseException as error:
+                self._waiting.keep(changes)
+                self._filled.set()
+                EVENTS_WAITING.set(self.waiting)
+                if isinstance(error, StoreUnavailable):
+                    log.warning("events wait for the store", rows=self.waiting, reason=str(error))
+                    return False
+                raise
+            EVENT_ROWS.inc(len(changes.events))
+        self._stored = number
+        self._stored_changed.set()
+        EVENTS_WAITING.set(self.waiting)
+        if changes.alerts:
+            self.alerts_written()
+        return True
+
+    async def _stored_now(self) -> None:
+        """Return when everything that waits now is stored.
+
+        Raises:
+            StoreUnavailable: not in time.
+        """
+        batch = self._batch
+        self._filled.set()
+        try:
+            async with asyncio.timeout(self.limits.deliver_s):
+                while self._stored < batch:
+                    await self._wait_stored()
+        except TimeoutError:
+            raise StoreUnavailable("was not stored in time") from None
+
+    # --- what people and the center say
+
+    async def take_receipt(self, receipt: Receipt) -> Answered:
+        """A step of the loop back (签收, 派单, 处置, 办结); returns when it is stored.
+
+        The caller has checked that the key is one of an alert.
+
+        Raises:
+            StoreUnavailable: it could not be stored in time.
+        """
+        known = self.teller.receipts.get(receipt.key)
+        if known is None:
+            known = list(await self.store.events.receipts(receipt.key))
+        answered = take_step(known, receipt)
+        if not answered.taken:
+            return answered
+        if receipt.key in self.planner.threads:
+            self.teller.receipts[receipt.key] = [*known, receipt]
+        self._waiting.receipts[receipt.id] = receipt
+        await self._stored_now()
+        return answered
+
+    async def set_posture(self, posture: Posture) -> None:
+        """Add or replace a posture; stored before it holds."""
+        await self.store.events.save_posture(posture)
+        self.teller.postures[posture.id] = posture
+        self._decide_again()
+
+    async def set_mute(self, mute: Mute) -> None:
+        """Add or replace a mute; stored before it holds."""
+        await self.store.events.save_mute(mute)
+        self.teller.mutes[mute.id] = mute
+        self._decide_again()
+
+    def _decide_again(self) -> None:
+        self.teller.decide_again((*self.correlator.cases, *self.ledger.open), self._now())
+        self._filled.set()

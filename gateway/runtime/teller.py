@@ -1,0 +1,230 @@
+"""Who is told what about an incident, and when: rules, posture, mutes and receipts meet the threads."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from gateway.domain.alerting.cloudevent import Family, Subject
+from gateway.domain.alerting.loop import Limits, current, overdue
+from gateway.domain.alerting.plan import Nudge, Planner
+from gateway.domain.alerting.posture import level_at
+from gateway.domain.alerting.rows import (
+    Alert,
+    EventIncident,
+    Mute,
+    Posture,
+    PostureLevel,
+    Receipt,
+)
+from gateway.domain.alerting.rules import SEVERITIES, Decision, Matter, RuleBook, decide
+from gateway.domain.alerting.titles import TITLES
+from gateway.domain.event import EventKind, SensorId
+from gateway.runtime.atlas import Atlas
+
+LOOK_AGAIN = timedelta(seconds=10)
+"""A decision not to tell is looked at again so often: a mute ends, an uplink comes back."""
+FOLLOWS_THE_NETWORK = frozenset(
+    {EventKind.SIGNAL_LOSS, EventKind.OUTAGE, EventKind.HARDWARE_FAILURE, EventKind.BLIND_SPOT}
+)
+"""Kinds that a lost uplink above explains; smoke behind one is still smoke."""
+
+
+@dataclass(slots=True)
+class Digest:
+    """What is gathered for one message."""
+
+    since: datetime
+    decision: Decision
+    items: dict[str, Subject]
+
+
+class Teller:
+    """Decides and plans. One owner: the desk.
+
+    Args:
+        book: the rules.
+        atlas: where things are.
+        planner: the threads.
+        recipients: names of the configured ones.
+
+    Attributes:
+        due: when each open incident is to be looked at again.
+    """
+
+    def __init__(
+        self, book: RuleBook, atlas: Atlas, planner: Planner, recipients: Collection[str]
+    ) -> None:
+        self.book = book
+        self.atlas = atlas
+        self.planner = planner
+        self.recipients = frozenset(recipients)
+        self.postures: dict[str, Posture] = {}
+        self.mutes: dict[str, Mute] = {}
+        self.receipts: dict[str, list[Receipt]] = {}
+        self.due: dict[str, datetime] = {}
+        self._digests: dict[str, Digest] = {}
+
+    def heightened(self, area: str, now: datetime) -> bool:
+        """The posture is heightened there now."""
+        if not self.postures:
+            return False
+        return level_at(self.postures.values(), area, now) is PostureLevel.HEIGHTENED
+
+    def decide_again(self, keys: Iterable[str], now: datetime) -> None:
+        """Posture or mutes changed."""
+        self.due.update((key, now) for key in keys)
+
+    def forget_over(self, now: datetime) -> None:
+        """Drop mutes and postures that ended."""
+        self.mutes = {key: one for key, one in self.mutes.items() if one.until_at > now}
+        self.postures = {
+            key: one
+            for key, one in self.postures.items()
+            if one.until_at is None or one.until_at > now
+        }
+
+    def plan(
+        self, subject: Subject, now: datetime, *, planned: bool = False, above: str | None = None
+    ) -> tuple[Alert, ...]:
+        """The messages that are due for one incident now; `due` says when to ask again.
+
+        Args:
+            subject: the incident.
+            now: the time.
+            planned: it lies in a maintenance window.
+            above: key of the lost uplink above it.
+        """
+        matter = Matter(
+            subject.key,
+            subject.kind,
+            subject.severity,
+            subject.area,
+            subject.noticed_at,
+            planned=planned,
+            inhibited_by=above if subject.kind in FOLLOWS_THE_NETWORK else None,
+        )
+        decision = decide(
+            self.book,
+            matter,
+            self.postures.values(),
+            self.mutes.values(),
+            now,
+            self.recipients,
+        )
+        open_now = subject.ended_at is None
+        if decision.rule is not None and decision.rule.digest_s and open_now:
+            return self._digest(subject, decision, now)
+        result = self.planner.plan(subject, decision, now, self._nudge(subject.key, decision, now))
+        due = [at for at in (result.due_at, self._looked_at_again(subject, decision, now)) if at]
+        if open_now and due:
+            self.due[subject.key] = min(due)
+        else:
+            self.due.pop(subject.key, None)
+        if not open_now:
+            self.receipts.pop(subject.key, None)
+        return result.alerts
+
+    def _looked_at_again(
+        self, subject: Subject, decision: Decision, now: datetime
+    ) -> datetime | None:
+        """When the decision may fall otherwise without anything happening."""
+        if not decision.recipients and subject.ended_at is None:
+            return now + LOOK_AGAIN
+        opened_at = self.planner.opened_at(subject.key)
+        if opened_at is None or decision.rule is None or not decision.rule.escalate_s:
+            return None
+        late_at = opened_at + timedelta(seconds=decision.rule.escalate_s)
+        return late_at if late_at > now else None
+
+    def _nudge(self, key: str, decision: Decision, now: datetime) -> Nudge:
+        receipts = self.receipts.get(key, [])
+        opened_at = self.planner.opened_at(key)
+        late = None
+        if opened_at is not None and decision.rule is not None:
+            late = overdue(opened_at, receipts, Limits(receive_s=decision.rule.escalate_s), now)
+        step = current(receipts)
+        told = {} if step is None else {"receipt": str(step)}
+        return Nudge(bool(receipts), "" if late is None else late.reason, told)
+
+    def _digest(self, subject: Subject, decision: Decision, now: datetime) -> tuple[Alert, ...]:
+        digest = self._digests.setdefault(decision.rule_name, Digest(now, decision, {}))
+        digest.items[subject.key] = subject
+        self.due.pop(subject.key, None)
+        return ()
+
+    def tell_digests(self, now: datetime) -> list[Alert]:
+        """The digests whose time is over."""
+        alerts: list[Alert] = []
+        for name, digest in list(self._digests.items()):
+            rule = digest.decision.rule
+            if rule is None or now < digest.since + timedelta(seconds=rule.digest_s):
+                continue
+            del self._digests[name]
+            subject = _digest_of(name, digest.since, now, digest.items)
+            alerts += self.planner.note(subject, digest.decision, now).alerts
+        return alerts
+
+    def subject(self, row: EventIncident) -> Subject:
+        """What is told about an event incident now."""
+        atlas = self.atlas
+        sensor = atlas.sensors.get(SensorId(row.sensor)) if row.sensor else None
+        camera = atlas.inventory.cameras.get(row.channel) if row.channel else None
+        name = sensor.name if sensor is not None else camera.name if camera is not None else ""
+        source = {
+            "type": "sensor" if row.sensor else "channel" if row.channel else "device",
+            "id": row.sensor or row.channel or "",
+            "name": name,
+        }
+        data = {
+            "place": atlas.place(row),
+            "links": atlas.tell_links(row.links),
+            "cameras": atlas.tell_cameras(row),
+            "source": source,
+            "counts": {"signals": row.signals},
+            "caused_by": row.caused_by,
+            "reasons": [row.note] if row.note else [],
+        }
+        return Subject(
+            key=row.id,
+            family=Family.INCIDENT,
+            kind=row.kind,
+            severity=row.severity,
+            area=atlas.area_of_row(row),
+            noticed_at=row.began_at,
+            began_after_at=None,
+            began_at=row.began_at,
+            last_at=row.last_at,
+            ended_at=row.ended_at,
+            title=f"{TITLES[row.kind]}: {name}" if name else TITLES[row.kind],
+            data=data,
+            mark=f"{row.severity} {row.note} {row.signals.bit_length()}",
+        )
+
+
+def _digest_of(name: str, since: datetime, now: datetime, items: Mapping[str, Subject]) -> Subject:
+    first = min(items.values(), key=lambda one: one.began_at)
+    worst = max(items.values(), key=lambda one: SEVERITIES.index(one.severity))
+    told = [
+        {
+            "key": one.key,
+            "kind": str(one.kind),
+            "severity": str(one.severity),
+            "title": one.title,
+            "area": one.area,
+            "began_at": one.began_at.isoformat(),
+        }
+        for one in items.values()
+    ]
+    return Subject(
+        key=f"digest-{name}-{int(since.timestamp())}",
+        family=Family.DIGEST,
+        kind=first.kind,
+        severity=worst.severity,
+        area="",
+        noticed_at=since,
+        began_at=first.began_at,
+        last_at=now,
+        ended_at=now,
+        title=f"{len(items)} 件合并推送",
+        data={"items": told},
+    )

@@ -1,0 +1,385 @@
+"""One open, few updates, one close, numbered without holes; and what the messages say."""
+
+import json
+import os
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
+from gateway.domain.alerting.cloudevent import (
+    BYTES_MOST,
+    Family,
+    Subject,
+    body,
+    cameras_of,
+    iso,
+    links_of,
+    message_id,
+    place_of,
+    size,
+)
+from gateway.domain.alerting.plan import Nudge, Planner
+from gateway.domain.alerting.rows import (
+    Alert,
+    AlertPhase,
+    CameraInView,
+    GridLink,
+    LinkReason,
+)
+from gateway.domain.alerting.rules import Decision, Rule
+from gateway.domain.alerting.titles import TITLES
+from gateway.domain.camera import ChannelId, DivisionCode, GridId
+from gateway.domain.event import EventKind, Severity
+from gateway.resources import data_dir
+
+GOLDEN = Path(__file__).parents[1] / "data" / "alerts"
+T0 = datetime(2026, 3, 1, 4, 0, tzinfo=UTC)
+VILLAGE, TOWNSHIP = DivisionCode("610802001001"), DivisionCode("610802001")
+NAMES = {VILLAGE: "肤施路社区", TOWNSHIP: "鼓楼街道", "610802001001003": "第三网格"}
+LINKS = (
+    GridLink(GridId("610802001001003"), LinkReason.CONTAINS, 0.0, None, VILLAGE, TOWNSHIP),
+    GridLink(GridId("610802001001007"), LinkReason.NEAR, 56.593, 33.2, VILLAGE, TOWNSHIP),
+)
+CAMERAS = (CameraInView(ChannelId("61080200001320000001"), 42.0, "seeing"),)
+PLACE = place_of(109.73, 38.28, township=TOWNSHIP, village=VILLAGE, grid=LINKS[0].grid, names=NAMES)
+SENSOR = {"type": "sensor", "id": "smoke-7", "name": "城南市场烟感"}
+RULE = Rule("life", recipients=("center",), escalate_to=("duty",))
+TOLD = Decision(("feed", "center"), "rule life", RULE)
+NOBODY = Decision((), "muted")
+SMOKE = Subject(
+    key="ev-1",
+    family=Family.INCIDENT,
+    kind=EventKind.SMOKE,
+    severity=Severity.CRITICAL,
+    area=VILLAGE,
+    noticed_at=T0,
+    began_at=T0,
+    last_at=T0,
+    title="烟雾报警: 城南市场烟感",
+    data={
+        "place": PLACE,
+        "links": links_of(LINKS, NAMES),
+        "cameras": cameras_of(CAMERAS),
+        "source": SENSOR,
+        "counts": {"signals": 1},
+        "caused_by": None,
+        "reasons": [],
+    },
+    mark="critical 1",
+)
+UPLINK = replace(
+    SMOKE,
+    key="inc-9",
+    family=Family.OUTAGE,
+    kind=EventKind.UPLINK_LOST,
+    severity=Severity.MAJOR,
+    area=TOWNSHIP,
+    began_after_at=T0 - timedelta(seconds=30),
+    last_at=None,
+    title="上联链路中断: 镇东汇聚交换机, 143 路离线",
+    data={
+        "place": place_of(None, None, township=TOWNSHIP, names=NAMES),
+        "links": links_of(LINKS[:1], NAMES),
+        "source": {"type": "node", "id": "n-9", "name": "镇东汇聚交换机"},
+        "channels": [f"6108020000132{n:07d}" for n in range(143)],
+        "counts": {"channels": 143, "open_channels": 143},
+        "cause": "uplink",
+        "reasons": ["tcp: timeout"],
+        "lost_places": [{"place": "p1", "name": "汽车站", "kind": "station"}],
+        "split_from": None,
+        "merged_into": None,
+    },
+)
+BLIND = replace(
+    UPLINK,
+    key="bs-1",
+    family=Family.BLIND_SPOT,
+    kind=EventKind.BLIND_SPOT,
+    title="重点部位失去监控: 汽车站",
+    data={
+        "place": PLACE,
+        "links": links_of(LINKS[:1], NAMES),
+        "source": {"type": "channel", "id": "61080200001320000001", "name": ""},
+        "channels": ["61080200001320000001"],
+        "cause": "stream",
+        "lost_places": [{"place": "p1", "name": "汽车站", "kind": "station"}],
+        "area_m2": 812.5,
+        "weight": 1.0,
+    },
+)
+DIGEST = replace(
+    SMOKE,
+    key="digest-upkeep-1",
+    family=Family.DIGEST,
+    kind=EventKind.OUTAGE,
+    title="1 件合并推送",
+    data={
+        "items": [
+            {
+                "key": "inc-2",
+                "kind": "outage",
+                "severity": "minor",
+                "title": "监控离线: 村口",
+                "area": VILLAGE,
+                "began_at": iso(T0),
+            }
+        ]
+    },
+)
+
+
+def after(seconds: float) -> datetime:
+    return T0 + timedelta(seconds=seconds)
+
+
+def told(alerts: tuple[Alert, ...]) -> list[tuple[str, int, str]]:
+    return [(alert.recipient, alert.revision, alert.phase) for alert in alerts]
+
+
+def schema(family: str) -> Draft202012Validator:
+    text = (data_dir("config") / "schemas" / f"{family}.v1.schema.json").read_text("utf-8")
+    return Draft202012Validator(
+        json.loads(text), format_checker=Draft202012Validator.FORMAT_CHECKER
+    )
+
+
+# --- the thread
+
+
+def test_every_recipient_is_told_once_and_again_only_at_the_end() -> None:
+    planner = Planner()
+
+    first = planner.plan(SMOKE, TOLD, T0)
+    same = planner.plan(SMOKE, TOLD, after(500))
+    over = planner.plan(replace(SMOKE, ended_at=after(600)), TOLD, after(610))
+    late = planner.plan(replace(SMOKE, ended_at=after(600)), TOLD, after(611))
+
+    assert told(first.alerts) == [("feed", 1, "open"), ("center", 1, "open")]
+    assert (same.alerts, same.due_at) == ((), None)
+    assert told(over.alerts) == [("feed", 2, "close"), ("center", 2, "close")]
+    assert (late.alerts, late.reason) == ((), "over before it was told")
+    assert planner.threads == {}
+
+
+def test_changes_are_told_at_most_every_minute() -> None:
+    planner = Planner()
+    planner.plan(SMOKE, TOLD, T0)
+
+    soon = planner.plan(replace(SMOKE, mark="2"), TOLD, after(10))
+    then = planner.plan(replace(SMOKE, mark="3"), TOLD, after(60))
+    more = planner.plan(replace(SMOKE, mark="4"), TOLD, after(61))
+
+    assert (soon.alerts, soon.due_at) == ((), after(60))
+    assert told(then.alerts) == [("feed", 2, "update"), ("center", 2, "update")]
+    assert (more.alerts, more.due_at) == ((), after(120))
+
+
+def test_lost_places_follow_at_once_and_then_keep_to_the_minute() -> None:
+    planner = Planner()
+    planner.plan(UPLINK, TOLD, T0)
+
+    places = planner.plan(replace(UPLINK, urgent="p1"), TOLD, after(1))
+    others = planner.plan(replace(UPLINK, urgent="p1 p2"), TOLD, after(2))
+
+    assert [alert.revision for alert in places.alerts] == [2, 2]
+    assert (others.alerts, others.due_at) == ((), after(61))
+
+
+def test_what_is_held_down_and_over_meanwhile_is_told_to_nobody() -> None:
+    planner = Planner()
+    held = replace(TOLD, rule=replace(RULE, delay_s=30))
+
+    waits = planner.plan(SMOKE, held, after(29))
+    over = planner.plan(replace(SMOKE, ended_at=after(29)), held, after(31))
+    other = Planner().plan(SMOKE, held, after(30))
+
+    assert (waits.alerts, waits.due_at) == ((), after(30))
+    assert over.alerts == ()
+    assert len(other.alerts) == 2
+
+
+def test_a_mute_withholds_updates_but_not_the_end() -> None:
+    planner = Planner()
+    planner.plan(SMOKE, TOLD, T0)
+
+    assert planner.plan(replace(SMOKE, mark="2"), NOBODY, after(100)).alerts == ()
+    closed = planner.plan(replace(SMOKE, ended_at=after(200)), NOBODY, after(200)).alerts
+    assert [alert.revision for alert in closed] == [2, 2]
+
+
+def test_reminders_stop_when_the_center_has_received_it() -> None:
+    planner = Planner()
+    nagging = replace(TOLD, rule=replace(RULE, repeat_s=300))
+    first = planner.plan(SMOKE, nagging, T0)
+
+    assert first.due_at == after(300)
+    assert planner.plan(SMOKE, nagging, after(299)).due_at == after(300)
+    again = planner.plan(SMOKE, nagging, after(300))
+    quiet = planner.plan(SMOKE, nagging, after(601), Nudge(acknowledged=True))
+
+    assert [alert.revision for alert in again.alerts] == [2, 2]
+    assert quiet.alerts == ()
+
+
+def test_what_is_overdue_is_told_to_those_above_at_once() -> None:
+    planner = Planner()
+    planner.plan(SMOKE, TOLD, T0)
+
+    late = planner.plan(SMOKE, TOLD, after(301), Nudge(overdue="not received by noon"))
+
+    assert told(late.alerts) == [
+        ("feed", 2, "update"),
+        ("center", 2, "update"),
+        ("duty", 1, "open"),
+    ]
+    assert late.alerts[2].body["data"]["escalation"] == "not received by noon"
+    assert planner.opened_at("ev-1") == T0
+    assert planner.opened_at("other") is None
+    muted = planner.plan(SMOKE, NOBODY, after(400), Nudge(overdue="x"))
+    assert muted.alerts == ()
+
+
+def test_after_a_restart_revisions_go_on_and_nothing_is_said_twice() -> None:
+    planner = Planner()
+    planner.restore({("center", "ev-1"): 4, ("feed", "ev-1"): 4}, T0)
+
+    same = planner.plan(SMOKE, TOLD, after(100))
+    changed = planner.plan(replace(SMOKE, mark="x"), TOLD, after(101))
+
+    assert same.alerts == ()
+    assert told(changed.alerts) == [("feed", 5, "update"), ("center", 5, "update")]
+
+
+def test_a_decision_without_a_rule_can_be_planned_and_a_digest_stands_for_itself() -> None:
+    planner = Planner(source="sightline://test")
+    bare = planner.plan(SMOKE, Decision(("feed",), "by hand"), T0)
+    digest = planner.note(DIGEST, TOLD, T0)
+
+    assert told(bare.alerts) == [("feed", 1, "open")]
+    assert told(digest.alerts) == [("feed", 1, "close"), ("center", 1, "close")]
+    assert "digest-upkeep-1" not in planner.threads
+    assert digest.alerts[0].body["source"] == "sightline://test"
+    assert planner.plan(SMOKE, Decision(("feed",), "by hand"), after(9)).alerts == ()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(0, 100), st.integers(0, 3), st.booleans(), st.booleans(), st.booleans()
+        ),
+        max_size=30,
+    )
+)
+def test_whatever_happens_revisions_have_no_holes_and_updates_keep_their_distance(
+    steps: list[tuple[float, int, bool, bool, bool]],
+) -> None:
+    planner, now = Planner(), 0.0
+    sent: list[Alert] = []
+    for pause, mark, muted, urgent, late in steps:
+        now += pause
+        subject = replace(SMOKE, mark=str(mark), urgent="p" if urgent else "")
+        nudge = Nudge(overdue="late" if late else "")
+        sent += planner.plan(subject, NOBODY if muted else TOLD, after(now), nudge).alerts
+    sent += planner.plan(replace(SMOKE, ended_at=after(now)), TOLD, after(now)).alerts
+
+    for recipient in {alert.recipient for alert in sent}:
+        own = [alert for alert in sent if alert.recipient == recipient]
+        assert [alert.revision for alert in own] == list(range(1, len(own) + 1))
+        assert [alert.phase for alert in own] == (
+            ["open"] + (len(own) - 2) * ["update"] + ["close"]
+        )
+        updates = [alert.created_at for alert in own if alert.phase is AlertPhase.UPDATE]
+        gaps = [b - a for a, b in pairwise(updates)]
+        assert all(gap >= timedelta(seconds=60) for gap in gaps)
+    assert len({alert.id for alert in sent}) == len(sent)
+
+
+# --- what is said
+
+
+def message(subject: Subject, phase: AlertPhase = AlertPhase.OPEN, revision: int = 1) -> Any:
+    decision = {"rule": "life", "reason": "rule life", "posture": "routine", "escalation": None}
+    return body(subject, recipient="center", revision=revision, phase=phase, now=T0, told=decision)
+
+
+@pytest.mark.parametrize(
+    ("name", "subject", "phase", "revision"),
+    [
+        ("incident_opened", SMOKE, AlertPhase.OPEN, 1),
+        ("incident_closed", replace(SMOKE, ended_at=after(90)), AlertPhase.CLOSE, 2),
+        ("outage_opened", UPLINK, AlertPhase.OPEN, 1),
+        ("outage_updated", UPLINK, AlertPhase.UPDATE, 2),
+        ("blind_spot_opened", BLIND, AlertPhase.OPEN, 1),
+        ("digest_closed", DIGEST, AlertPhase.CLOSE, 1),
+    ],
+)
+def test_messages_are_those_on_file_and_keep_to_their_schema(
+    name: str, subject: Subject, phase: AlertPhase, revision: int
+) -> None:
+    found = message(subject, phase, revision)
+    path = GOLDEN / f"{name}.json"
+    if os.environ.get("WRITE_GOLDEN"):
+        path.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+    assert found == json.loads(path.read_text(encoding="utf-8"))
+    assert list(schema(subject.family).iter_errors(found)) == []
+
+
+def test_the_id_of_a_message_depends_on_recipient_key_and_revision_only() -> None:
+    ids = {
+        message_id(*one)
+        for one in (("a", "k", 1), ("b", "k", 1), ("a", "l", 1), ("a", "k", 2), ("a", "k", 1))
+    }
+
+    assert len(ids) == 4
+    assert message(SMOKE)["id"] == message_id("center", "ev-1", 1)
+
+
+def test_long_lists_are_cut_and_their_length_is_told() -> None:
+    data = message(UPLINK)["data"]
+
+    assert (len(data["channels"]), data["channels_total"]) == (50, 143)
+
+
+def test_a_message_stays_below_its_limit_whatever_is_in_it() -> None:
+    links = links_of(30 * LINKS, {GridId("610802001001003"): "格" * 5000})
+    huge = replace(
+        SMOKE,
+        title="长" * 9000,
+        data={
+            **SMOKE.data,
+            "links": links,
+            "reasons": 30 * ["因" * 400],
+            "cameras": cameras_of(500 * CAMERAS),
+        },
+    )
+    found = message(huge)
+
+    assert size(found) <= BYTES_MOST
+    assert found["data"]["title"].endswith("…")
+    assert (found["data"]["links_total"], found["data"]["cameras_total"]) == (60, 500)
+    assert list(schema("incident").iter_errors(found)) == []
+
+
+def test_what_has_no_list_to_cut_is_left_as_it_is() -> None:
+    wide = replace(SMOKE, data={f"x{n}": "x" * 300 for n in range(100)})
+
+    assert size(message(wide)) > BYTES_MOST
+
+
+def test_no_message_names_a_person_only_roles_and_references() -> None:
+    posts = message(SMOKE)["data"]["links"][0]["posts"]
+
+    assert posts[0]["contact"] == "grid_worker@610802001001003"
+    assert {key for post in posts for key in post} == {"role", "title", "contact"}
+
+
+def test_every_kind_has_a_title() -> None:
+    assert set(TITLES) == set(EventKind)
