@@ -19,7 +19,7 @@ from rich.table import Table
 
 RESULT = Path("build/bench.json")
 SUMMARY, PAGE = "api/v1/summary?by=township", "api/v1/cameras?limit=100"
-PARTS = ("sweep", "slow", "growth", "store", "pages", "dead", "coverage", "memory", "live")
+PARTS = ("sweep", "slow", "growth", "store", "pages", "dead", "coverage", "memory", "coverage_live", "live")
 
 
 def measure(part: str) -> Any:
@@ -91,6 +91,12 @@ def _live() -> object:
     return live.run()
 
 
+def _coverage_live() -> object:
+    from bench import coverage_live
+
+    return coverage_live.run()
+
+
 RUN: dict[str, Callable[[], object]] = {
     "sweep": _sweep,
     "slow": _slow,
@@ -101,6 +107,7 @@ RUN: dict[str, Callable[[], object]] = {
     "coverage": _coverage,
     "memory": _memory,
     "live": _live,
+    "coverage_live": _coverage_live,
 }
 
 
@@ -127,6 +134,11 @@ GOALS: tuple[tuple[str, str, float, tuple[str, ...]], ...] = (
     ("gateway peak RSS, MB", "<=", 200, ("live", "demo", "memory_mb", "gateway")),
     ("store: a sweep with 1 % changes committed, ms", "<=", 10, ("store", "commit_ms_p50")),
     ("/metrics/devices scrape, CPU ms", "<=", 5, ("pages", "/metrics/devices")),
+    ("coverage: a change to its rows p99, ms", "<=", 5, ("coverage_live", "single", "p99_ms")),
+    ("coverage: the same where 20 views overlap, ms", "<=", 15, ("coverage_live", "single_dense", "p99_ms")),
+    ("coverage: storm of 1,000 outages, s", "<=", 0.5, ("coverage_live", "storm", "one_batch_s")),
+    ("coverage: counts wrong after 100,000 changes", "<=", 0, ("coverage_live", "walk", "wrong_counts")),
+    ("coverage: area drift after 100,000 changes, m2", "<=", 1, ("coverage_live", "walk", "area_drift_m2")),
     ("event-loop lag p99, ms", "<=", 50, ("live", "demo", "loop_lag_ms", "p99")),
     ("summary p99 while polling, ms", "<=", 50, ("live", "api", SUMMARY, "p99_ms")),
     ("page of cameras p99 while polling, ms", "<=", 50, ("live", "api", PAGE, "p99_ms")),

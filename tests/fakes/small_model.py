@@ -99,7 +99,7 @@ def district(n: int, around: float, seed: int = 1, points: int = 0) -> CoverageM
     rim = np.stack([np.cos(angles[:, None] + turns), np.sin(angles[:, None] + turns)], axis=2)
     reach = random.uniform(0.6, 1.0, (n, 19, 1)) * radius  # buildings bite into it
     rings = np.concatenate([xy[:, None], xy[:, None] + rim * reach, xy[:, None]], axis=1)
-    views = shapely.polygons(rings)
+    views: Any = shapely.polygons(rings)
     steps = np.arange(0, size + 400, 400)
     cells = shapes([box(a, c, b, d) for a, b in pairwise(steps) for c, d in pairwise(steps)])
     tree = shapely.STRtree(views)

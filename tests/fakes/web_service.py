@@ -1,6 +1,6 @@
 """The web side on a real port, over a projection and the memory store, without poller and judge."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -41,7 +41,7 @@ from gateway.ports import Role
 from gateway.projection import Projection
 from gateway.settings import Settings, WebSettings
 from gateway.web.app import build, serve
-from gateway.web.context import WebContext
+from gateway.web.context import CoverageDesk, WebContext
 from gateway.web.stream import StreamLimits
 from gateway.web.tokens import mint
 
@@ -117,6 +117,7 @@ class WebService:
     trouble: Exception | None = None
     checked: list[ChannelId] = field(default_factory=list)
     url: str = ""
+    coverage: CoverageDesk | None = None
     session: aiohttp.ClientSession = field(init=False)
 
     def now(self) -> datetime:
@@ -200,6 +201,7 @@ class WebService:
             readiness=lambda: self.reasons,
             progress_age_s=lambda: self.progress_age_s,
             stats=lambda: {"checks": len(self.checked)},
+            coverage=self.coverage,
         )
 
 
@@ -220,6 +222,7 @@ async def running(
     *,
     limits: StreamLimits | None = None,
     console_dir: Path | None = None,
+    coverage: Callable[[WebService], CoverageDesk] | None = None,
     **web: Any,
 ) -> AsyncIterator[WebService]:
     """The web side on a free port of the loopback address, with a token a role."""
@@ -229,6 +232,7 @@ async def running(
     projection = Projection(inventory, clock.utc(clock.now()), Feed("run1"))
     settings = Settings(web=WebSettings(**web))
     service = WebService(projection, store, clock, settings)
+    service.coverage = None if coverage is None else coverage(service)
     for role in Role:
         secret, row = mint(f"{role} token", role, service.now(), service.now() + timedelta(days=1))
         await store.save_token(row)

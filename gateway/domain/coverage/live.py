@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
+import shapely
 
 from gateway.domain.camera import ChannelId
 from gateway.domain.coverage.counters import CLASS_OF, Counters, Seen
@@ -20,6 +21,8 @@ from gateway.domain.coverage.place import Geometry
 from gateway.domain.coverage.rows import BlindSpot, PlaceInterval
 from gateway.domain.coverage.sight import Bounds, Cause, ViewChange
 
+SHARED_M2 = 1.0
+"""A camera that saw less of a blind spot is not named as jointly responsible."""
 EVER = Bounds(None, datetime(1970, 1, 1, tzinfo=UTC))
 
 
@@ -176,12 +179,11 @@ class CoverageState:
     def _joint(self, camera: int, piece: Shape | None, groups: list[int]) -> list[int]:
         found = {c for g in groups for c in self.groups.seers.of(g).tolist()}
         if piece is not None:
-            around = self.model.neighbours.of(camera).tolist()
-            found |= {
-                n
-                for n in around
-                if n in self.pieces.order and self.model.views[n].intersection(piece).area > 1.0
-            }
+            around = self.model.neighbours.of(camera)
+            down = around[self.counters.down[around]]
+            if len(down):
+                shared = shapely.area(shapely.intersection(self.model.views[down], piece))
+                found |= set(down[shared > SHARED_M2].tolist())
         return sorted(found - {camera})
 
     def _close(self, back: list[int], wave: dict[int, ViewChange]) -> Iterable[BlindSpot]:

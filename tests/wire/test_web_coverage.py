@@ -1,0 +1,179 @@
+"""Coverage over HTTP: what the worker knows, in the shapes of the interface document."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+from fakes.small_model import model_of
+from fakes.web_service import WebService, channel, district, running
+from shapely.geometry import box, shape
+
+from gateway.domain.coverage.figures import PlaceFacts, designed_area
+from gateway.domain.coverage.model import CoverageModel, Floats
+from gateway.domain.ledger import Changes, ChannelRecord, Outage, State
+from gateway.domain.observation import OutageCause
+from gateway.ports import Role
+from gateway.resources import data_dir
+from gateway.runtime.coverage import CoverageWorker
+from gateway.runtime.model_source import Built
+
+DOCUMENT: dict[str, Any] = json.loads((data_dir("config") / "openapi.json").read_bytes())
+PAIR: CoverageModel = replace(
+    model_of([box(0, 0, 60, 40), box(40, 0, 100, 40)], [[(50.0, 20.0)], [(10.0, 20.0)]]),
+    channels=(channel(0), channel(1)),
+)
+POINT = b'{"type":"Point","coordinates":[109.7,38.3]}'
+FACTS = PlaceFacts(
+    ("广场", "路口"), ("square", "road"), ("", ""), ("t", "t"), ("", ""), ("", ""), (1.0, 1.0),
+    (POINT, POINT),
+)  # fmt: skip
+
+
+async def source() -> AsyncIterator[Built | Floats]:
+    yield Built("first", PAIR, FACTS)
+    yield designed_area(PAIR)
+
+
+def worker_of(service: WebService) -> CoverageWorker:
+    return CoverageWorker(service.store, service.clock, service.projection, source, 0.0)
+
+
+@asynccontextmanager
+async def blinded() -> AsyncIterator[tuple[WebService, Outage[datetime]]]:
+    """A service whose first camera is down."""
+    async with running(district(4), coverage=worker_of) as one:
+        worker = one.coverage
+        assert isinstance(worker, CoverageWorker)
+        now = one.now()
+        states = tuple(ChannelRecord(channel(n), State.ONLINE, now) for n in range(4))
+        await one.change(channels=states)
+        await worker._build()
+        lost = Outage(
+            "o1", channel(0), OutageCause.POWER, now - timedelta(seconds=50),
+            now - timedelta(seconds=20), now, now, incident="i1",
+        )  # fmt: skip
+        record = ChannelRecord(channel(0), State.OFFLINE, now)
+        await one.change(outages=(lost,), channels=(record,))
+        view = one.projection.channels[channel(0)]
+        worker.submit(_changes(view.outage, record))
+        await worker.step()
+        await worker.flush()
+        yield one, lost
+        await worker.close()
+
+
+def _changes(outage: Any, record: Any) -> Any:
+    return Changes(2, outages=(outage,), channels=(record,))
+
+
+def conforms(content: Any, name: str) -> None:
+    """Raise unless the content is what the document says."""
+    jsonschema.validate(content, {"$ref": f"#/components/schemas/{name}", **DOCUMENT})
+
+
+async def test_the_headline_and_its_parts() -> None:
+    async with blinded() as (one, _):
+        told = await one.get("/api/v1/coverage", Role.VIEWER)
+        conforms(told, "Coverage")
+        assert (told["seen_share"], told["blind_share"], told["designed_share"]) == (0.5, 0.5, 1.0)
+        assert (told["blind_spots"], told["lost_area_m2"], told["listed"]) == (1, 1600.0, True)
+        for by in ("grid", "village", "township", "kind"):
+            parts = await one.get(f"/api/v1/coverage?by={by}")
+            conforms(parts, "Coverage")
+            assert sum(part["weight"] for part in parts["parts"]) == 2.0
+        status, _, _ = await one.call("GET", "/api/v1/coverage?by=street")
+        assert status == 400
+
+
+async def test_blind_spots_now_and_in_history() -> None:
+    async with blinded() as (one, lost):
+        page = await one.get("/api/v1/coverage/blind-spots?open=true")
+        conforms(page, "BlindSpots")
+        (spot,) = page["items"]
+        assert (spot["channel"], spot["outage"], spot["incident"]) == (channel(0), "o1", "i1")
+        assert datetime.fromisoformat(spot["failed_at"]) == lost.failed_at
+        assert spot["camera_name"]
+        assert "polygon" not in spot
+        with_polygon = await one.get("/api/v1/coverage/blind-spots?polygon=true&limit=1")
+        conforms(with_polygon, "BlindSpots")
+        assert shape(with_polygon["items"][0]["polygon"]).area > 0
+        assert (await one.get("/api/v1/coverage/blind-spots?place=p0"))["items"] == []
+
+
+async def test_places_are_paged_and_filtered() -> None:
+    async with blinded() as (one, _):
+        first = await one.get("/api/v1/coverage/places?limit=1")
+        conforms(first, "ListedPlaces")
+        second = await one.get(first["next"])
+        assert [place["id"] for place in (*first["items"], *second["items"])] == ["p0", "p1"]
+        assert second["next"] is None
+        blind = await one.get("/api/v1/coverage/places?state=blind&kind=road&township=t")
+        assert [place["name"] for place in blind["items"]] == ["路口"]
+
+
+async def test_redundancy_and_repair_order() -> None:
+    async with blinded() as (one, _):
+        found = await one.get("/api/v1/coverage/redundancy")
+        conforms(found, "Redundancy")
+        assert [one["channel"] for one in found["failures"]] == [channel(1)]
+        order = await one.get("/api/v1/coverage/repair-order", Role.PLANNER)
+        conforms(order, "RepairOrder")
+        assert order["items"][0]["adds"] == 1.0
+        assert order["items"][0]["node_name"] == "接入0"
+
+
+async def test_availability_and_the_past() -> None:
+    async with blinded() as (one, lost):
+        one.clock.ahead_s += 3600.0
+        found = await one.get("/api/v1/coverage/availability")
+        conforms(found, "CoverageAvailability")
+        assert found["lost_h"] == pytest.approx(3620 / 3600, abs=0.01)
+        assert found["share_least"] < found["share"] <= found["share_most"]
+        after = (lost.failed_at + timedelta(seconds=1)).isoformat().replace("+00:00", "Z")
+        past = await one.get(f"/api/v1/coverage/at?time={after}")
+        conforms(past, "PastCoverage")
+        assert past["lost"] == 1.0
+        for wrong in (
+            "at",
+            "at?time=2099-01-01T00:00:00Z",
+            "availability?from=2099-01-01T00:00:00Z",
+        ):
+            status, _, _ = await one.call("GET", f"/api/v1/coverage/{wrong}")
+            assert status == 400
+
+
+@pytest.mark.parametrize(("name", "count"), [("views", 2), ("blind-spots", 1), ("places", 2)])
+async def test_layers_are_geojson_in_degrees(name: str, count: int) -> None:
+    async with blinded() as (one, _):
+        found = await one.get(f"/api/v1/coverage/layers/{name}.geojson", Role.VIEWER)
+        conforms(found, "Features")
+        assert len(found["features"]) == count
+        for feature in found["features"]:
+            x, y = shape(feature["geometry"]).centroid.coords[0]
+            assert (round(x, 1), round(y, 1)) == (109.7, 38.3)
+
+
+async def test_a_recount_is_asked_by_operators_and_audited() -> None:
+    async with blinded() as (one, _):
+        status, _, _ = await one.call("POST", "/api/v1/coverage/recount", Role.VIEWER)
+        assert status == 403
+        status, done, _ = await one.call("POST", "/api/v1/coverage/recount", Role.OPERATOR)
+        assert status == 200
+        conforms(done, "RecountDone")
+        assert done["equal"]
+        assert (await one.get("/api/v1/coverage"))["recount"]["equal"]
+        assert (await one.store.audit(1))[0].action == "coverage.recount"
+
+
+async def test_before_the_model_is_built_and_without_coverage_the_answer_says_so() -> None:
+    async with running(district(4), coverage=worker_of) as one:
+        status, body, _ = await one.call("GET", "/api/v1/coverage")
+        assert (status, body["type"].rpartition(":")[2]) == (503, "unavailable")
+    async with running(district(4)) as one:
+        status, body, _ = await one.call("GET", "/api/v1/coverage/places")
+        assert (status, body["type"].rpartition(":")[2]) == (404, "switched-off")
