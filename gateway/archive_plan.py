@@ -82,25 +82,21 @@ class Refusal:
     reason: str
 
 
-@dataclass(frozen=True)
-class ImportPlan:
-    """What an import would do.
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What any import would do.
 
     Attributes:
-        inventory: the archive after it.
         record: what is kept of the import, with counts and repair list.
-        changes: everything that differs, cameras first.
+        changes: everything that differs.
         tables: file -> (kind, rows, encoding).
         refusals: what forbids it; empty = go.
-        unmapped: cameras in use without a usable position.
     """
 
-    inventory: Inventory
     record: ImportRecord
     changes: tuple[Change, ...]
     tables: Mapping[str, tuple[Kind, int, str]]
     refusals: tuple[Refusal, ...]
-    unmapped: int
 
     @property
     def repairs(self) -> tuple[Repair, ...]:
@@ -111,6 +107,19 @@ class ImportPlan:
     def counts(self) -> Mapping[str, int]:
         """Counts by name, in display order."""
         return dict(self.record.counts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportPlan(Plan):
+    """What an import of the archive would do.
+
+    Attributes:
+        inventory: the archive after it.
+        unmapped: cameras in use without a usable position.
+    """
+
+    inventory: Inventory
+    unmapped: int
 
 
 def plan_import(old: Inventory, tables: Sequence[RawTable], options: ImportOptions) -> ImportPlan:
@@ -317,7 +326,7 @@ def _refusals(
 ) -> Iterable[Refusal]:
     if not options.yes:
         for kind in Kind:
-            yield from _too_many_quarantined(kind, [t for t in tables if t.kind is kind])
+            yield from too_many_quarantined(kind, [t for t in tables if t.kind is kind])
         in_use = [c.id for c in old.cameras.values() if c.in_use]
         gone = sum(not new.cameras[id_].in_use for id_ in in_use)
         if gone > GUARD_SHARE * len(in_use):
@@ -332,7 +341,8 @@ def _refusals(
             yield Refusal("strict", f"{serious:,} findings, and --strict allows none")
 
 
-def _too_many_quarantined(kind: Kind, tables: Sequence[Table]) -> Iterable[Refusal]:
+def too_many_quarantined(kind: Kind, tables: Sequence[Table]) -> Iterable[Refusal]:
+    """The refusal of a kind of file most of whose rows, or too many, cannot be taken."""
     rows = sum(len(t.rows) for t in tables)
     bad = sum(
         len({r.row for r in t.findings.repairs if r.severity is Severity.QUARANTINE})

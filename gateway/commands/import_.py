@@ -13,9 +13,10 @@ import typer
 
 from gateway import registry
 from gateway.app import make_store, open_store
-from gateway.archive_plan import ImportOptions, ImportPlan, plan_import
+from gateway.archive_plan import ImportOptions, ImportPlan, Plan, kind_of, plan_import
 from gateway.commands.audited import actor
 from gateway.commands.import_files import STEPS_AFTER, Given, Progress, read_file, read_given
+from gateway.commands.import_lists import ListRequest, apply_lists, named_kind, prepare_lists
 from gateway.commands.import_output import plan_json, print_plan, progress_bar, write_report
 from gateway.commands.options import (
     ConfigOption,
@@ -27,7 +28,7 @@ from gateway.commands.options import (
     settings_from,
 )
 from gateway.commands.own_addresses import own_addresses
-from gateway.domain.archive_fields import Kind, detect_kind
+from gateway.domain.archive_fields import LISTS, Kind, detect_kind
 from gateway.domain.datum import Datum, parse_datum
 from gateway.errors import Refused, UsageError
 from gateway.ports import AuditEntry, Credential, RawTable, Role, Store
@@ -209,7 +210,11 @@ def keys_file(settings: Settings) -> Path:
 
 def import_archive(
     files: Annotated[
-        list[Path], typer.Argument(help="CSV, XLSX or GeoJSON files; kinds are told by columns")
+        list[Path],
+        typer.Argument(
+            help="CSV, XLSX or GeoJSON files; kinds are told by columns, or by a first word: places, "
+            "footprints, prohibited, candidates, sensors"
+        ),
     ],
     *,
     dry_run: Annotated[
@@ -231,6 +236,14 @@ def import_archive(
     credentials: Annotated[
         Path | None, typer.Option(help="CSV name,username,password: stored encrypted")
     ] = None,
+    suggest: Annotated[
+        bool,
+        typer.Option("--suggest", help="`import places --suggest`: draft them from the archive"),
+    ] = False,
+    accept: Annotated[
+        bool,
+        typer.Option("--accept", help="`import places --accept`: all drafts count from now on"),
+    ] = False,
     config: ConfigOption = None,
     report: Annotated[
         Path | None, typer.Option(help="write the whole repair list as .csv or .xlsx")
@@ -238,6 +251,8 @@ def import_archive(
     as_json: JsonOption = False,
 ) -> None:
     """Import the device archive (一机一档): cameras, nodes, divisions, grid cells, windows.
+
+    Or the lists beside it: listed places, building footprints, prohibited areas, candidate sites, sensors.
 
     Only the kinds of files that are given replace their part of the archive; cameras missing from a
     camera file are decommissioned, never deleted. Everything is written in one transaction.
@@ -247,10 +262,15 @@ def import_archive(
     known = parse_datum(datum)
     if known is None:
         raise UsageError(f"--datum {datum}: not WGS-84, GCJ-02 or BD-09")
+    if (named := named_kind(files)) is not None:
+        files, kind = files[1:], named
+        if not files and not (suggest or accept):
+            raise UsageError(f"import {named}: which file?")
     request = ImportRequest(
         dry_run=dry_run, yes=yes, strict=strict, kind=kind, datum=known, credentials=credentials
     )
-    refused = run_async(_import(files, request, config, report, as_json=as_json))
+    drafts = (suggest, accept)
+    refused = run_async(_import(files, request, config, report, drafts, as_json=as_json))
     if refused:
         raise typer.Exit(1)
 
@@ -260,6 +280,7 @@ async def _import(
     request: ImportRequest,
     config: Path | None,
     report: Path | None,
+    drafts: tuple[bool, bool],
     *,
     as_json: bool,
 ) -> bool:
@@ -272,6 +293,8 @@ async def _import(
     # Before a store is made: a misspelt name must leave nothing behind.
     with progress_bar() as on_progress:
         given = await read_given(files, request.kind, request.credentials, on_progress)
+    if any(drafts) or _are_lists(given, request):
+        return await _import_lists(settings, given, request, report, drafts, as_json=as_json)
     async with _store_for(settings, request) as store:
         with progress_bar() as on_progress:
             prepared = await prepare_import(store, settings, given, request, on_progress)
@@ -298,6 +321,50 @@ async def _import(
     return bool(plan.refusals)
 
 
+def _are_lists(given: Given, request: ImportRequest) -> bool:
+    """Whether lists are imported, not the archive.
+
+    Raises:
+        UsageError: both at once.
+    """
+    kinds = {request.kind or kind_of(table) for table in given.tables}
+    if kinds & LISTS and kinds - LISTS:
+        raise UsageError("files of the archive and lists beside it go in two imports")
+    return bool(kinds & LISTS)
+
+
+async def _import_lists(
+    settings: Settings,
+    given: Given,
+    request: ImportRequest,
+    report: Path | None,
+    drafts: tuple[bool, bool],
+    *,
+    as_json: bool,
+) -> bool:
+    began = time.perf_counter()
+    wish = ListRequest(request.actor, request.kind, request.yes, request.strict, *drafts)
+    async with _store_for(settings, request) as store:
+        plan = await prepare_lists(store, given, wish)
+        if report is not None:
+            await asyncio.to_thread(write_report, plan, report)
+        if not as_json:
+            print_plan(plan)
+        go = not request.dry_run and not plan.refusals
+        if go:
+            with progress_bar() as on_progress:
+                on_progress("write", 0, 1)
+                await apply_lists(store, plan)
+    applied = go and bool(plan.changes)
+    if as_json:
+        seconds = round(time.perf_counter() - began, 3)
+        told = {"dry_run": request.dry_run, "applied": applied, "seconds": seconds}
+        print_json(plan_json(plan) | told)
+    else:
+        typer.echo(_told(plan, dry_run=request.dry_run, applied=applied))
+    return bool(plan.refusals)
+
+
 @contextlib.asynccontextmanager
 async def _store_for(settings: Settings, request: ImportRequest) -> AsyncIterator[Store]:
     """The store; for a dry run where there is none yet, an empty one that leaves no trace."""
@@ -311,15 +378,17 @@ async def _store_for(settings: Settings, request: ImportRequest) -> AsyncIterato
 
 
 def _outcome(prepared: Prepared, request: ImportRequest, *, applied: bool) -> str:
-    if prepared.plan.refusals:
-        return "未导入 not imported: " + "; ".join(r.reason for r in prepared.plan.refusals)
-    if request.dry_run:
+    told = _told(prepared.plan, dry_run=request.dry_run, applied=applied)
+    if applied and prepared.credentials:
+        told += f", {counted(len(prepared.credentials), 'credential set')} sealed"
+    return told
+
+
+def _told(plan: Plan, *, dry_run: bool, applied: bool) -> str:
+    if plan.refusals:
+        return "未导入 not imported: " + "; ".join(r.reason for r in plan.refusals)
+    if dry_run:
         return "试运行，未写入 dry run: nothing was written"
     if not applied:
         return "无变化 nothing changed"
-    sealed = (
-        f", {counted(len(prepared.credentials), 'credential set')} sealed"
-        if prepared.credentials
-        else ""
-    )
-    return f"已导入 imported as {prepared.plan.record.id}{sealed}"
+    return f"已导入 imported as {plan.record.id}"

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from gateway.archive_plan import ImportPlan
+from gateway.archive_plan import Plan
 from gateway.domain.archive import Repair, Severity
 from gateway.domain.archive_diff import Change
 from gateway.domain.archive_rules import chinese
@@ -49,6 +49,12 @@ _COUNTS = {
     "divisions": "行政区划 divisions",
     "grids": "网格 grid cells",
     "windows": "检修计划 windows",
+    "places": "重点部位 listed places",
+    "drafts": "待确认草案 drafts",
+    "footprints": "建筑轮廓 footprints",
+    "prohibited": "禁摄区域 prohibited areas",
+    "candidates": "备选点位 candidate sites",
+    "sensors": "传感器 sensors",
 }
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 _REPORT_COLUMNS = ("文件 file", "行 row", "列 column", "值 value", "规则 rule", "级别 severity",
@@ -76,7 +82,7 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
         yield tell
 
 
-def print_plan(plan: ImportPlan, console: Console | None = None) -> None:
+def print_plan(plan: Plan, console: Console | None = None) -> None:
     """The difference, the counts and the first lines of the repair list."""
     console = console or Console()
     for file, (kind, rows, encoding) in plan.tables.items():
@@ -91,7 +97,7 @@ def print_plan(plan: ImportPlan, console: Console | None = None) -> None:
     _print_repairs(plan, console)
 
 
-def _print_changes(plan: ImportPlan, console: Console) -> None:
+def _print_changes(plan: Plan, console: Console) -> None:
     telling = [change for change in plan.changes if change.kind != "added"]
     if not telling:
         return
@@ -109,7 +115,7 @@ def _field_text(change: Change) -> str:
     return "; ".join(f"{f.name}: {f.old or '∅'} → {f.new or '∅'}" for f in change.fields)
 
 
-def _print_repairs(plan: ImportPlan, console: Console) -> None:
+def _print_repairs(plan: Plan, console: Console) -> None:
     if not plan.repairs:
         console.print("问题清单为空 the repair list is empty")
         return
@@ -136,7 +142,7 @@ def _place(repair: Repair) -> str:
     return f"{repair.file}:{repair.row}" if repair.row else repair.file
 
 
-def plan_json(plan: ImportPlan) -> dict[str, Any]:
+def plan_json(plan: Plan) -> dict[str, Any]:
     """The whole plan as plain data."""
     return {
         "import": plan.record.id,
@@ -156,7 +162,7 @@ def plan_json(plan: ImportPlan) -> dict[str, Any]:
     }
 
 
-def write_report(plan: ImportPlan, path: Path) -> None:
+def write_report(plan: Plan, path: Path) -> None:
     """The whole repair list as CSV or XLSX, safe to open in a spreadsheet.
 
     Raises:

@@ -19,12 +19,26 @@ class Kind(StrEnum):
     DIVISIONS = "divisions"
     GRIDS = "grids"
     WINDOWS = "windows"
+    PLACES = "places"
+    FOOTPRINTS = "footprints"
+    PROHIBITED = "prohibited"
+    CANDIDATES = "candidates"
+    SENSORS = "sensors"
+
+
+LISTS = frozenset({Kind.PLACES, Kind.FOOTPRINTS, Kind.PROHIBITED, Kind.CANDIDATES, Kind.SENSORS})
+"""Lists beside the archive: what coverage and events are told (`gateway.list_plan`)."""
 
 
 _RESPONSIBLE: dict[str, str] = {
     "maintainer": "运维单位 维护单位 运维厂商 维保单位 运维公司",
     "carrier": "运营商 通信运营商 线路运营商 链路运营商 接入运营商",
     "contact": "联系方式 联系电话 管理单位联系方式 电话 手机号 联系人电话 phone",
+}
+
+_POSITION: dict[str, str] = {
+    "longitude": "经度 jd lon lng 东经",
+    "latitude": "纬度 wd lat 北纬",
 }
 
 ALIASES: dict[Kind, dict[str, str]] = {
@@ -112,6 +126,58 @@ ALIASES: dict[Kind, dict[str, str]] = {
         "daily_to": "每日结束 每日止 每天结束",
         "reason": "原因 事由 检修原因 备注",
     },
+    Kind.PLACES: {
+        "id": "编号 编码 部位编号 部位编码 地点编号 placeid",
+        "name": "名称 部位名称 地点名称",
+        "kind": "类型 类别 部位类型 部位类别 重点部位类型 type",
+        "weight": "权重",
+        "level": "等级 要求等级 清晰度等级 覆盖等级",
+        **_POSITION,
+        "township_code": "乡镇编码 街道编码 乡镇 街道",
+        "village_code": "村编码 社区编码 村社区编码 村 社区",
+        "grid_id": "网格编码 网格编号 网格",
+        "synthetic": "",
+        "geometry": "图形 边界",
+    },
+    Kind.FOOTPRINTS: {
+        "id": "编号 编码 建筑编号 楼栋编号 buildingid",
+        "name": "名称 建筑名称",
+        "synthetic": "",
+        "geometry": "图形 边界 轮廓",
+    },
+    Kind.PROHIBITED: {
+        "id": "编号 编码",
+        "name": "名称",
+        "kind": "类型 类别 type",
+        "synthetic": "",
+        "geometry": "图形 边界 范围",
+    },
+    Kind.CANDIDATES: {
+        "id": "编号 编码 杆号 立杆编号 siteid",
+        "name": "名称 点位名称",
+        "kind": "类型 类别 杆件类型 type",
+        **_POSITION,
+        "power": "供电 有无供电 取电",
+        "network": "网络 有无网络 传输",
+        "cost": "费用 造价 单价 估价",
+        "synthetic": "",
+        "geometry": "图形",
+    },
+    Kind.SENSORS: {
+        "id": "编号 编码 传感器编号 设备编号 sensorid",
+        "name": "名称 传感器名称 设备名称",
+        "kind": "类型 类别 传感器类型 type",
+        "topic": "主题 订阅主题 上报主题",
+        **_POSITION,
+        "township_code": "乡镇编码 街道编码 乡镇 街道",
+        "village_code": "村编码 社区编码 村社区编码 村 社区",
+        "grid_id": "网格编码 网格编号 网格",
+        "maintainer": _RESPONSIBLE["maintainer"],
+        "contact": _RESPONSIBLE["contact"],
+        "in_use": "在用 是否在用 启用",
+        "synthetic": "",
+        "geometry": "图形",
+    },
 }
 """Per kind: key -> other names of the column, divided by blanks. A key is a name of itself."""
 
@@ -120,6 +186,9 @@ SIGNATURES: dict[Kind, tuple[frozenset[str], ...]] = {
     Kind.WINDOWS: (frozenset({"target", "starts_at"}), frozenset({"target", "daily_from"})),
     Kind.GRIDS: (frozenset({"grid_id", "village_code", "geometry"}),),
     Kind.NODES: (frozenset({"id", "kind", "parent_id"}),),
+    Kind.SENSORS: (frozenset({"id", "kind", "topic"}),),
+    Kind.CANDIDATES: (frozenset({"id", "power", "network"}),),
+    Kind.PLACES: (frozenset({"id", "name", "kind", "weight"}),),
     Kind.DIVISIONS: (frozenset({"code", "name", "parent"}),),
 }
 """Any of these sets of recognized columns makes a file possibly one of that kind."""

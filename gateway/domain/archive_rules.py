@@ -52,6 +52,10 @@ CATALOGUE: dict[str, Rule] = {
     ),
     "bad_window": Rule(Q, "the times of the window make no sense", "检修时间无效"),
     "unknown_target": Rule(Q, "no camera and no node has this id", "检修对象不存在"),
+    "unusable_geometry": Rule(Q, "this geometry cannot be used", "图形不可用"),
+    "missing_position": Rule(Q, "there is no position", "缺少坐标"),
+    "missing_topic": Rule(Q, "a sensor needs a topic of its own", "传感器缺少主题或主题重复"),
+    "bad_sensor_kind": Rule(Q, "this kind of sensor is not known", "传感器类型无法识别"),
     # --- the row is taken, the field is set aside
     "bad_code": Rule(D, "this is not a camera's 20-digit code", "国标编码无效", keeps=True),
     "duplicate_code": Rule(
@@ -91,6 +95,13 @@ CATALOGUE: dict[str, Rule] = {
     "bad_number": Rule(D, "this is not a number", "应为数字"),
     "retention_under_30_days": Rule(
         D, "recordings must be kept for 30 days at least", "录像保存少于30天", keeps=True
+    ),
+    "bad_place_kind": Rule(
+        D, "this kind of place is not known; other was taken", "部位类型无法识别，按“其他”处理"
+    ),
+    "bad_weight": Rule(D, "a weight is a number above 0", "权重应为大于0的数字"),
+    "bad_level": Rule(
+        D, "this is no level of the pixel-density ladder", "等级不在像素密度分级之内"
     ),
     "bad_mac": Rule(D, "this is not a MAC address", "MAC地址无效"),
     "destroyed_number": Rule(

@@ -14,6 +14,9 @@ Cells = dict[str, str]
 EXTRA = "#"
 """Readers name cells beyond the header `#<column number>`."""
 
+_POINTED = frozenset({Kind.CAMERAS, Kind.CANDIDATES, Kind.SENSORS})
+"""Files whose rows are points: a geometry is only another way to write a position."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]+")
 _URL_LOGIN = re.compile(r"(?<=://)\S*@|(?<!\S)[\w.-]+:\S+@(?=[\d\[])")
 _NAMED_LOGIN = re.compile(
@@ -71,10 +74,11 @@ def read_table(
     keys |= header.keys
     keys |= dict.fromkeys(header.secret)
     clean = [(number, _read_row(number, raw, keys, findings)) for number, raw in rows]
-    if kind is Kind.CAMERAS and "geometry" in header.keys.values():
+    pointed = kind in _POINTED and "geometry" in header.keys.values()
+    if pointed:
         clean = [(n, point_of(cells.pop("geometry", "")) | cells) for n, cells in clean]
     names = {key: column for column, key in header.keys.items()}
-    if kind is Kind.CAMERAS and "geometry" in names:
+    if pointed:
         names = {"longitude": "geometry", "latitude": "geometry"} | names
     return Table(file, header, names, [(n, cells) for n, cells in clean if cells], findings)
 

@@ -46,9 +46,11 @@ CHOICES: dict[str, dict[str, str]] = {
 }  # fmt: skip
 """Code tables of GB/T 28181-2022 (direction: where the camera looks to); text -> code."""
 
-_YES = frozenset({"1", "true", "yes", "y", "是", "在用", "启用", "使用", "正常", "https", "on"})
+_YES = frozenset(
+    {"1", "true", "yes", "y", "是", "在用", "启用", "使用", "正常", "https", "on", "有"}
+)
 _NO = frozenset(
-    {"0", "false", "no", "n", "否", "停用", "拆除", "已拆除", "报废", "未启用", "http", "off"}
+    {"0", "false", "no", "n", "否", "停用", "拆除", "已拆除", "报废", "未启用", "http", "off", "无"}
 )
 
 
