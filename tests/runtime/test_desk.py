@@ -1,0 +1,454 @@
+"""The event desk on a real store in memory: what is recorded, told, counted, kept and gone on with."""
+
+import asyncio
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+import shapely
+from fakes.clock import FakeClock, within
+
+from adapters.memory import MemoryStore
+from gateway.domain.alerting.rows import (
+    Alert,
+    Mute,
+    Posture,
+    PostureLevel,
+    Receipt,
+    ReceiptStep,
+    WorkOrder,
+    WorkOrderState,
+)
+from gateway.domain.camera import (
+    Camera,
+    ChannelId,
+    Device,
+    DeviceId,
+    Division,
+    DivisionCode,
+    GridCell,
+    GridId,
+    Node,
+    NodeId,
+    NodeKind,
+)
+from gateway.domain.coverage.place import PlaceId
+from gateway.domain.coverage.rows import BlindSpot
+from gateway.domain.event import Event, EventKind, EventSource, Sensor, SensorId, Severity
+from gateway.domain.ledger import Changes, Ending, Incident, Outage
+from gateway.domain.linking import CellIndex
+from gateway.domain.observation import OutageCause
+from gateway.errors import StoreUnavailable
+from gateway.inventory import Inventory
+from gateway.ports.events import EventChanges, EventQuery
+from gateway.rulebook import load
+from gateway.runtime.desk import Desk, DeskLimits
+
+TOWN, VILLAGE = DivisionCode("610802115"), DivisionCode("610802115201")
+K = EventKind
+BOOK = load()
+
+
+def cell(grid: str, west: float) -> GridCell:
+    ring = tuple(shapely.box(west, 38.40, west + 0.01, 38.41).exterior.coords)
+    corners = tuple((x, y) for x, y in ring)
+    return GridCell(GridId(grid), f"网格{grid[-1]}", VILLAGE, ((corners,),))
+
+
+CELLS = [cell(f"{VILLAGE}00{n}", 109.50 + 0.01 * n) for n in range(3)]
+
+
+def inventory(cameras: int = 5) -> Inventory:
+    """An uplink with five cameras of one village; A1 stands in the middle cell."""
+    nodes = [Node(NodeId("core"), NodeKind.CORE, "核心", None)]
+    nodes.append(Node(NodeId("up"), NodeKind.UPLINK, "小纪汗上联", NodeId("core")))
+    devices = [Device(DeviceId(f"d{n}"), "192.0.2.1", 80 + n, NodeId("up")) for n in range(cameras)]
+    rows = [
+        Camera(
+            ChannelId(f"A{n}"),
+            DeviceId(f"d{n}"),
+            f"村口{n}",
+            township=TOWN,
+            village=VILLAGE,
+            grid=CELLS[n % 3].id,
+            longitude=109.515 + 0.003 * n,
+            latitude=38.405,
+        )
+        for n in range(cameras)
+    ]
+    divisions = [Division(TOWN, "小纪汗镇", None), Division(VILLAGE, "小纪汗村", TOWN)]
+    return Inventory.of(rows, devices, nodes, divisions, CELLS)
+
+
+SENSORS = [
+    Sensor(SensorId("smoke-1"), "市场烟感", K.SMOKE, "t/1", 109.515, 38.405, TOWN, VILLAGE),
+    Sensor(SensorId("door-1"), "村口箱门", K.DOOR, "t/2", 109.5151, 38.405, TOWN, VILLAGE),
+]
+
+
+class Town:
+    """A desk and its store, in scripted time."""
+
+    def __init__(self, store: MemoryStore, clock: FakeClock, **more: Any) -> None:
+        self.store, self.clock = store, clock
+        self.desk = Desk(store, clock, BOOK, recipients=("center",), **more)
+        self.desk.atlas.take_inventory(inventory())
+        self.desk.atlas.cells = CellIndex(CELLS)
+        self.sequence = 0
+
+    @property
+    def now(self) -> datetime:
+        return self.clock.utc(self.clock.now())
+
+    def event(self, name: str, kind: EventKind = K.SMOKE, **more: Any) -> Event:
+        values: dict[str, Any] = {"sensor": SensorId("smoke-1"), **more}
+        if "channel" in more:
+            values["sensor"] = None
+        return Event(name, EventSource.MQTT, kind, self.now, **values)
+
+    async def bring(self, *events: Event) -> None:
+        """Deliver and let the desk write, as its loop would."""
+        work = asyncio.create_task(self.desk.deliver(events))
+        while not work.done():
+            await asyncio.sleep(0)
+            await self.desk.flush()
+        await work
+
+    async def pass_s(self, seconds: float) -> None:
+        self.clock.move(seconds)
+        await self.judge()
+        await self.desk.flush()
+
+    async def judge(self, **rows: Any) -> tuple[Alert, ...]:
+        """A batch of the judge, recorded as the recorder would."""
+        self.sequence += 1
+        changes = self.desk.outages(Changes(self.sequence, **rows))
+        if changes:
+            await self.store.commit(changes)
+        return changes.alerts
+
+    async def alerts(self, recipient: str = "center", key: str = "") -> list[Alert]:
+        rows = await self.store.events.alerts(limit=1000, key=key)
+        return [row for row in rows if row.recipient == recipient]
+
+    async def spoken(self, recipient: str = "center") -> list[str]:
+        return [f"{row.phase} {row.body['data']['kind']}" for row in await self.alerts(recipient)]
+
+    def outage(self, n: int, incident: str | None, **more: Any) -> Outage[datetime]:
+        cause = OutageCause.UPLINK if incident == "inc-up" else OutageCause.TIMEOUT
+        at = self.now
+        row = Outage(f"o{n}", ChannelId(f"A{n}"), cause, at - timedelta(seconds=30), at, at, at)
+        return replace(row, incident=incident, reason=("tcp: timeout",), **more)
+
+    def incident(
+        self, row_id: str, root: str, children: int = 1, **more: Any
+    ) -> Incident[datetime]:
+        cause = OutageCause.UPLINK if root == "up" else OutageCause.TIMEOUT
+        at = self.now
+        row: Incident[datetime] = Incident(
+            row_id, ChannelId(root), cause, at - timedelta(seconds=30), at, at
+        )
+        return replace(row, children=children, open_children=children, **more)
+
+
+@pytest.fixture
+async def town() -> Town:
+    store = MemoryStore()
+    await store.open()
+    await store.events.save_sensors(SENSORS)
+    found = Town(store, FakeClock())
+    await found.desk.load()
+    return found
+
+
+async def test_smoke_is_one_alert_with_its_cell_roles_and_one_end(town: Town) -> None:
+    await town.bring(town.event("a", active=True))
+    await town.bring(town.event("b", active=True), town.event("a", active=True))
+    await town.pass_s(20)
+    await town.bring(town.event("c", active=False))
+    await town.pass_s(11)
+
+    first, last = await town.alerts()
+    data = first.body["data"]
+    assert (first.revision, first.phase, last.revision, last.phase) == (1, "open", 2, "close")
+    assert data["links"][0]["grid"] == CELLS[1].id
+    assert [link["reason"] for link in data["links"]] == ["contains", "near", "near"]
+    assert data["links"][0]["posts"][0] == {
+        "role": "grid_worker",
+        "title": "网格员",
+        "contact": f"grid_worker@{CELLS[1].id}",
+    }
+    assert (data["place"]["village_name"], data["source"]["name"]) == ("小纪汗村", "市场烟感")
+    assert len(await town.alerts("feed")) == 2
+    (incident,), _ = await town.store.events.incidents(EventQuery())
+    assert (incident.signals, incident.ended_at) == (2, incident.last_at)
+    rows, _ = await town.store.events.events(EventQuery())
+    assert sorted(row.id for row in rows) == ["a", "b", "c"]
+
+
+async def test_without_a_configured_recipient_only_the_feed_is_told() -> None:
+    store = MemoryStore()
+    await store.open()
+    alone = Town(store, FakeClock())
+    alone.desk.teller.recipients = frozenset()
+    await alone.desk.load()
+
+    await alone.bring(alone.event("a", channel=ChannelId("A1")))
+
+    assert await alone.alerts() == []
+    assert len(await alone.alerts("feed")) == 1
+
+
+async def test_plain_signals_are_one_row_a_minute_with_their_count(town: Town) -> None:
+    def motion(n: int) -> Event:
+        return town.event(f"m{n}", K.MOTION, channel=ChannelId("A1"))
+
+    await town.bring(*(motion(n) for n in range(500)), motion(7))
+    await town.pass_s(6)
+
+    rows, _ = await town.store.events.events(EventQuery())
+    assert [(row.id, row.count) for row in rows] == [("m0", 500)]
+    assert await town.alerts("feed") == []
+
+
+async def test_a_storm_of_one_source_is_counted_and_stored_before_it_is_acknowledged(
+    town: Town,
+) -> None:
+    await town.bring(*(town.event(f"s{n}", active=True) for n in range(100)))
+
+    rows, _ = await town.store.events.events(EventQuery())
+    (incident,), _ = await town.store.events.incidents(EventQuery())
+    assert len(rows) == 20
+    assert sum(row.count for row in rows) == 100
+    await town.pass_s(6)
+    (incident,), _ = await town.store.events.incidents(EventQuery())
+    assert incident.signals == 100
+    assert incident.last_event in {row.id for row in rows}
+
+
+async def test_events_wait_while_the_store_is_away_and_nothing_is_lost(town: Town) -> None:
+    await town.store.close()
+    work = asyncio.create_task(town.desk.deliver([town.event("a", active=True)]))
+    await asyncio.sleep(0)
+    assert not await town.desk.flush()
+    assert not work.done()
+    again = asyncio.create_task(town.desk.deliver([town.event("a", active=True)]))
+    await asyncio.sleep(0)
+    assert not again.done()
+
+    await town.store.open()
+    assert await town.desk.flush()
+    await asyncio.wait_for(work, 5)
+    await asyncio.wait_for(again, 5)
+
+    assert await town.spoken() == ["open smoke"]
+
+
+async def test_a_source_is_told_when_its_events_could_not_be_stored_in_time() -> None:
+    store = MemoryStore()
+    await store.open()
+    slow = Town(store, FakeClock(), limits=DeskLimits(rows_most=3, deliver_s=0.05))
+
+    with pytest.raises(StoreUnavailable, match="not stored in time"):
+        await slow.desk.deliver([slow.event("a")])
+    with pytest.raises(StoreUnavailable):  # the rows that wait are bounded
+        await slow.desk.deliver([slow.event(f"b{n}", sensor=SensorId(f"x{n}")) for n in range(900)])
+    assert slow.desk.waiting < 1100
+
+
+async def test_a_cabinet_opened_before_its_camera_fell_silent_is_one_incident(town: Town) -> None:
+    await town.bring(town.event("d", K.DOOR, sensor=SensorId("door-1"), active=True))
+    town.clock.move(60)
+    alerts = await town.judge(
+        outages=(town.outage(0, "inc-1"),), incidents=(town.incident("inc-1", "A0"),)
+    )
+    await town.desk.flush()
+
+    assert alerts == ()
+    assert await town.spoken() == ["open door"]
+    (told,) = await town.alerts()
+    assert told.body["data"]["severity"] == "major"
+    assert told.body["data"]["reasons"] == ["followed by outage"]
+
+    await town.bring(town.event("e", K.DOOR, sensor=SensorId("door-1"), active=False))
+    await town.pass_s(400)
+    assert await town.spoken() == ["open door"]
+    end = replace(town.incident("inc-1", "A0"), ended_at=town.now, ending=Ending.RECOVERED)
+    await town.judge(outages=(town.outage(0, "inc-1", ended_at=town.now),), incidents=(end,))
+    await town.pass_s(200)
+    assert await town.spoken() == ["open door", "close door"]
+
+
+async def test_an_uplink_is_one_alert_that_counts_its_cameras_and_tells_lost_places_soon(
+    town: Town,
+) -> None:
+    down = tuple(town.outage(n, "inc-up") for n in range(5))
+    incident = town.incident("inc-up", "up", 5)
+    first = await town.judge(outages=down, incidents=(incident,))
+    await town.pass_s(5)
+    spot = BlindSpot(
+        "b1", ChannelId("A1"), "o1", "inc-up", (), "uplink", None, town.now, town.now,
+        places=(PlaceId("p1"),), weight=1.0,
+    )  # fmt: skip
+    own = town.desk.blind_spots([spot])
+    await town.pass_s(1)
+
+    assert first == own == ()
+    opened, places = await town.alerts()
+    data = opened.body["data"]
+    assert (data["kind"], data["severity"], data["counts"]["channels"]) == (
+        "uplink_lost",
+        "major",
+        5,
+    )
+    assert data["channels"] == ["A0", "A1", "A2", "A3", "A4"]
+    assert data["place"]["township_name"] == "小纪汗镇"
+    assert [link["grid"] for link in data["links"]] == [one.id for one in CELLS]
+    assert (places.revision, places.body["data"]["lost_places"][0]["place"]) == (2, "p1")
+
+    back = tuple(town.outage(n, "inc-up", ended_at=town.now) for n in range(5))
+    over = replace(incident, ended_at=town.now, open_children=0, ending=Ending.RECOVERED)
+    await town.judge(outages=back, incidents=(over,))
+    assert await town.spoken() == ["open uplink_lost", "update uplink_lost", "close uplink_lost"]
+
+
+async def test_signal_loss_below_a_lost_uplink_is_told_with_the_uplink(town: Town) -> None:
+    await town.judge(
+        outages=(town.outage(1, "inc-up"),), incidents=(town.incident("inc-up", "up", 5),)
+    )
+    await town.bring(town.event("v", K.SIGNAL_LOSS, channel=ChannelId("A1"), active=True))
+    await town.pass_s(6)
+
+    assert await town.spoken("feed") == ["open uplink_lost"]
+    (row,), _ = await town.store.events.incidents(EventQuery(kind=K.SIGNAL_LOSS))
+    assert row.caused_by == "inc-up"
+
+
+async def test_planned_and_merged_incidents_are_never_told(town: Town) -> None:
+    await town.judge(
+        outages=(town.outage(1, "inc-1"), town.outage(2, "inc-2")),
+        incidents=(
+            town.incident("inc-1", "A1", planned=True),
+            town.incident("inc-2", "A2", merged_into="inc-9", ended_at=town.now),
+        ),
+    )
+    await town.pass_s(60)
+
+    assert await town.alerts("feed") == []
+
+
+async def test_a_single_camera_reaches_the_feed_and_in_heightened_posture_the_center(
+    town: Town,
+) -> None:
+    await town.judge(outages=(town.outage(1, "inc-1"),), incidents=(town.incident("inc-1", "A1"),))
+    assert (await town.spoken("feed"), await town.spoken()) == (["open outage"], [])
+
+    posture = Posture("p", PostureLevel.HEIGHTENED, TOWN, town.now, None, "值班长", "演练")
+    await town.desk.set_posture(posture)
+    await town.pass_s(1)
+    assert await town.spoken() == ["open outage"]
+
+
+async def test_a_mute_is_kept_and_ends(town: Town) -> None:
+    until = town.now + timedelta(seconds=60)
+    await town.desk.set_mute(Mute("m", "张工", "检修", town.now, until, kind="smoke"))
+    await town.bring(town.event("a", active=True))
+    assert await town.alerts("feed") == []
+
+    await town.pass_s(61)
+    await town.pass_s(10)
+    assert await town.spoken() == ["open smoke"]
+
+
+async def test_a_blind_spot_without_an_outage_has_an_alert_in_coverages_transaction(
+    town: Town,
+) -> None:
+    spot = BlindSpot(
+        "b1", ChannelId("A1"), "f1", None, (), "stream", None, town.now, town.now,
+        places=(PlaceId("p1"),), weight=1.0, grids=(CELLS[1].id,), area_m2=10.0,
+    )  # fmt: skip
+
+    opened = town.desk.blind_spots([spot])
+    again = town.desk.blind_spots([spot])
+    closed = town.desk.blind_spots([replace(spot, ended_at=town.now)])
+
+    assert [alert.recipient for alert in opened] == ["feed", "center"]
+    assert again == ()
+    assert [alert.revision for alert in closed] == [2, 2]
+    assert town.desk.blind_spots([replace(spot, id="b2", places=())]) == ()
+
+
+async def test_after_a_restart_an_incident_goes_on_with_the_next_revision(town: Town) -> None:
+    await town.bring(town.event("a", active=True))
+    await town.judge(outages=(town.outage(1, "inc-1"),), incidents=(town.incident("inc-1", "A1"),))
+    await town.desk.flush(last=True)
+
+    later = Town(town.store, town.clock)
+    await later.desk.load([town.outage(1, "inc-1")])
+    await later.judge(incidents=(later.incident("inc-1", "A1"),))
+    await later.bring(later.event("a", active=True), later.event("b", active=False))
+    await later.pass_s(15)
+    over = replace(later.incident("inc-1", "A1"), ended_at=later.now)
+    await later.judge(incidents=(over,))
+
+    assert await later.spoken() == ["open smoke", "close smoke"]
+    assert await later.spoken("feed") == [
+        "open smoke",
+        "open outage",
+        "close smoke",
+        "close outage",
+    ]
+    assert [row.revision for row in await later.alerts()] == [1, 2]
+
+
+async def test_what_the_center_does_not_receive_is_escalated_and_reminded(town: Town) -> None:
+    await town.bring(town.event("a", active=True))
+    for _ in range(3):
+        await town.pass_s(101)
+    _, late = await town.alerts()
+    assert "not received by" in late.body["data"]["escalation"]
+
+    receipt = Receipt("r1", late.key, ReceiptStep.RECEIVED, town.now, "综治中心")
+    work = asyncio.create_task(town.desk.take_receipt(receipt))
+    await asyncio.sleep(0.01)
+    await town.desk.flush()
+    assert (await asyncio.wait_for(work, 5)).taken
+    assert (await town.desk.take_receipt(receipt)).repeated
+    (stored,) = await town.store.events.receipts(late.key)
+    assert stored == receipt
+
+
+async def test_a_work_order_closes_when_its_channel_is_seen_good_again(town: Town) -> None:
+    order = WorkOrder("w", "inc-1", (ChannelId("A1"),), WorkOrderState.OPEN, town.now, "值班员")
+    town.desk.orders.add(order)
+    assert town.desk.orders.move(order, WorkOrderState.DONE, town.now).taken
+    await town.pass_s(2)
+    (row,) = await town.store.events.work_orders()
+    assert row.state is WorkOrderState.DONE
+
+    town.desk.orders.seen_good_at = lambda _: town.now
+    await town.pass_s(2)
+    (row,) = await town.store.events.work_orders()
+    assert row.state is WorkOrderState.CLOSED
+    assert town.desk.orders.open == {}
+
+
+async def test_the_loop_of_the_desk_writes_by_itself(town: Town) -> None:
+    loop = asyncio.create_task(town.desk.run())
+    try:
+        await within(town.desk.deliver([town.event("a", active=True)]))
+    finally:
+        loop.cancel()
+
+    assert await town.spoken() == ["open smoke"]
+
+
+async def test_a_batch_that_was_written_once_more_changes_nothing(town: Town) -> None:
+    await town.bring(town.event("a", active=True))
+    alerts = await town.store.events.alerts()
+
+    await town.store.events.commit(EventChanges(alerts=tuple(alerts)))
+
+    assert await town.store.events.alerts() == alerts
+    assert alerts[0].body["data"]["severity"] == Severity.CRITICAL
