@@ -9,7 +9,7 @@ loop never touches it: whoever wants to know asks (`ask`). While the store is aw
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import structlog
 
+from gateway.domain.alerting.rows import Alert
 from gateway.domain.coverage.figures import Divided, Headline, headline
 from gateway.domain.coverage.live import Rows
 from gateway.domain.coverage.model import CoverageModel
@@ -72,6 +73,8 @@ class CoverageWorker:
         recount_at: when the nightly recount is made, seconds after midnight Asia/Shanghai.
 
     Attributes:
+        alerts_of: the desk's: alerts of blind spots, for the transaction of their rows.
+        model_taken: told of each model that is taken.
         totals: blind spots [opened, closed] since start.
         headline: the newest, with its time; None until the model is built.
         difference: what the last recount found; None before the first.
@@ -82,6 +85,8 @@ class CoverageWorker:
     ) -> None:
         self.store, self.clock, self.projection, self.source = store, clock, projection, source
         self.recount_at = recount_at
+        self.alerts_of: Callable[[Sequence[BlindSpot]], tuple[Alert, ...]] = lambda _: ()
+        self.model_taken: Callable[[Built], None] = lambda _: None
         self.totals = [0, 0]
         self.headline: tuple[Headline, datetime] | None = None
         self.difference: tuple[Difference, datetime] | None = None
@@ -94,6 +99,7 @@ class CoverageWorker:
         self._filled = asyncio.Event()
         self._spots: dict[str, BlindSpot] = {}
         self._intervals: dict[str, PlaceInterval] = {}
+        self._alerts: dict[str, Alert] = {}
         self._open: set[str] = set()
         self._told: tuple[int, datetime] | None = None
         self._committed: tuple[int, datetime] | None = None
@@ -159,6 +165,7 @@ class CoverageWorker:
 
     def _put(self, rows: Rows, sequence: int, at: datetime) -> None:
         self._spots |= {row.id: row for row in rows.blind_spots}
+        self._alerts |= {alert.id: alert for alert in self.alerts_of(rows.blind_spots)}
         self._intervals |= {row.id: row for row in rows.intervals}
         self._told = sequence, at
         COVERAGE_PENDING_ROWS.set(self.pending)
@@ -209,14 +216,18 @@ class CoverageWorker:
         self._ready_to_commit.clear()
         spots, self._spots = self._spots, {}
         intervals, self._intervals = self._intervals, {}
+        alerts, self._alerts = self._alerts, {}
         told = self._told
         if told is None or (told == self._committed and not (spots or intervals)):
             return True
         try:
-            await self._write(list(spots.values()), list(intervals.values()), *told)
+            await self._write(
+                list(spots.values()), list(intervals.values()), tuple(alerts.values()), *told
+            )
         except BaseException as error:
             self._spots = {**spots, **self._spots}
             self._intervals = {**intervals, **self._intervals}
+            self._alerts = {**alerts, **self._alerts}
             self._ready_to_commit.set()
             if isinstance(error, StoreUnavailable):
                 return False
@@ -225,7 +236,12 @@ class CoverageWorker:
         return True
 
     async def _write(
-        self, spots: list[BlindSpot], intervals: list[PlaceInterval], sequence: int, at: datetime
+        self,
+        spots: list[BlindSpot],
+        intervals: list[PlaceInterval],
+        alerts: tuple[Alert, ...],
+        sequence: int,
+        at: datetime,
     ) -> None:
         """In transactions of a bounded size; only the last one says how far the rows tell."""
         before = self._committed
@@ -236,7 +252,7 @@ class CoverageWorker:
             changes = CoverageChanges(*before, tuple(part), tuple(more))
             await self.store.coverage.commit(changes)
         await self.store.coverage.commit(
-            CoverageChanges(sequence, at, tuple(spots), tuple(intervals))
+            CoverageChanges(sequence, at, tuple(spots), tuple(intervals), alerts)
         )
         self._committed = sequence, at
 
@@ -328,6 +344,8 @@ class CoverageWorker:
 
         self._present, rows, told = await self._in_thread(load)
         self.reason = ""
+        self.model_taken(built)
+        self._alerts |= {alert.id: alert for alert in self.alerts_of(live.blind_spots)}
         self._put(rows, self._sequence, at)
         self._show(told, at)
         log.info(

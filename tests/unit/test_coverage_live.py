@@ -1,13 +1,14 @@
 """The live ledger of coverage against counts from scratch and replays by brute force."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pytest
 import shapely
-from fakes.small_model import geojson, model_of
+from fakes.small_model import geojson, model_of, shapes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.geometry import Point, box
@@ -231,6 +232,30 @@ def test_an_incident_that_becomes_known_is_written_into_the_row() -> None:
     (row,) = state.apply([later], at(6)).blind_spots
     assert (row.incident, row.failed_at) == ("inc-1", at(5))
     assert not state.apply([later], at(7)).blind_spots
+
+
+def test_the_shapes_of_open_spots_are_what_is_left_of_them() -> None:
+    state = new_state(model_of([LEFT, RIGHT, box(500, 0, 540, 40)], [[(520.0, 20.0)]]))
+    for camera in range(3):
+        state.apply([change(camera, ViewState.NOT_SEEING, camera)], at(camera))
+    state.apply([change(0, ViewState.SEEING, 9)], at(9))
+    told = {row.channel: shape.area for row, shape in state.lost_shapes()}
+    assert told == {"c0001": pytest.approx(40 * 40), "c0002": pytest.approx(40 * 40)}
+    assert state.open[2].grids == ()  # outside all cells
+
+
+def test_places_beyond_the_area_of_a_view_open_a_spot_without_a_shape() -> None:
+    twin = model_of([LEFT, LEFT], [[(10.0, 20.0)]])
+    far = replace(twin, views=shapes([LEFT, box(10, 10, 20, 20)]))
+    state = new_state(far)
+    state.apply([change(0, ViewState.NOT_SEEING, 1)], at(1))
+    inner = state.apply([change(1, ViewState.NOT_SEEING, 2)], at(2)).blind_spots
+    assert [row.places for row in inner] == [("p0",)]
+    alone = new_state(replace(twin, views=shapes([LEFT, box(0, 0, 0.01, 0.01)])))
+    alone.apply([change(0, ViewState.NOT_SEEING, 1)], at(1))
+    (row,) = alone.apply([change(1, ViewState.NOT_SEEING, 2)], at(2)).blind_spots
+    assert (row.polygon, row.area_m2, row.weight) == (None, 0.0, 1.0)
+    assert list(alone.lost_shapes())
 
 
 def test_a_channel_without_a_view_changes_nothing() -> None:

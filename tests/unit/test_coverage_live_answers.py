@@ -113,7 +113,24 @@ def test_repairs_are_ordered_by_what_each_visit_restores() -> None:
     assert (first.node, first.together, first.adds) == ("n1", 5.0, 5.0)
     assert [repair.alone for repair in first.repairs] == [3.0, 4.0]
     assert first.places == ("p0", "p1", "p2")
-    assert (second.node, second.adds, second.lost_m2) == ("", 2.0, pytest.approx(35 * 40))
+    assert (second.node, second.adds) == ("", 2.0)
+    assert second.lost_m2 == pytest.approx(35 * 40)
+
+
+def test_cameras_above_each_other_are_two_visits() -> None:
+    tower = model_of([box(0, 0, 20, 20), box(0, 150, 20, 170)])
+    state, changes = CoverageState(tower, geojson), []
+    for channel in tower.channels:
+        cause = Cause(channel, "timeout", None, planned=False, confirmed_at=T0)
+        changes.append(ViewChange(channel, DOWN, True, Bounds(None, T0), cause))
+    state.apply(changes, T0)
+    assert len(repair_order(state, ("", ""), 15.0)) == 2
+    assert len(repair_order(state, ("", ""), 150.0)) == 1
+
+
+def test_a_view_within_another_covers_nothing_of_its_own() -> None:
+    nested = model_of([box(0, 0, 40, 40), box(10, 10, 20, 20), box(500, 0, 540, 40)])
+    assert designed_area(nested).sum() == pytest.approx(40 * 40)
 
 
 def test_what_an_earlier_visit_restored_counts_once() -> None:

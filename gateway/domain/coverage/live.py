@@ -136,7 +136,7 @@ class CoverageState:
                     del self.owner[g]
                     self.owned[holder].discard(g)
                     losers.add(holder)
-            elif holder is None:
+            else:
                 holder = max(self.groups.seers.of(g).tolist(), key=self.pieces.order.__getitem__)
                 self.owner[g] = holder
                 self.owned.setdefault(holder, set()).add(g)
@@ -200,9 +200,7 @@ class CoverageState:
     ) -> Iterable[BlindSpot]:
         """Others see a part of some blind spots again, perhaps all of it."""
         for camera in sorted(touched):
-            row = self.open.get(camera)
-            if row is None:
-                continue
+            row = self.open[camera]
             if camera in self.pieces.shape or self.owned.get(camera):
                 row = replace(row, area_now_m2=self.pieces.area.get(camera, 0.0))
                 self.open[camera] = row

@@ -87,11 +87,9 @@ class Pieces:
 
 
 def without(shape: Shape, others: Any) -> Shape | None:  # noqa: ANN401 - an array of shapes
-    """A shape less others, polygons only; None when (next to) nothing is left."""
+    """A shape less others; None when (next to) nothing is left."""
     left = shape
     if len(others):
         other = others[0] if len(others) == 1 else shapely.union_all(others)
         left = shapely.difference(shape, other)
-    if left.geom_type == "GeometryCollection":  # lines and points where borders touch
-        left = shapely.union_all([part for part in left.geoms if part.area > 0])
     return left if left.area > SLIVER_M2 else None

@@ -135,14 +135,16 @@ class SightBook:
             if record is None:
                 sight.state = State.ONLINE
         rows = sorted(rows, key=lambda row: (row.ended_at is None, row.ended_at or row.failed_at))
+        moved: list[Bounds] = []
         for row in rows:
-            if row.ended_at is not None and not _known(sight, row):
-                # It came and went between two looks: both are told.
-                state, sight.state = sight.state, _during(sight.state)
-                bounds = _put(sight, replace(row, ended_at=None))
-                yield from _tell(sight, channel, bounds)
-                sight.state = state
-        moved = [bounds for row in rows if (bounds := _put(sight, row)) is not None]
+            if row.ended_at is None or _known(sight, row):
+                moved += _put(sight, row)
+                continue
+            # It came and went between two looks: both are told.
+            state, sight.state = sight.state, _during(sight.state)
+            for stage in (replace(row, ended_at=None), row):
+                yield from _tell(sight, channel, next(iter(_put(sight, stage))))
+            sight.state = state
         if record is not None:
             if record.state is not sight.state and not moved:
                 moved = [Bounds(record.since_at, record.since_at)]
@@ -178,22 +180,20 @@ def _known(sight: Sight, row: Row) -> bool:
     return held is not None and held.id == row.id
 
 
-def _put(sight: Sight, row: Row) -> Bounds | None:
-    """Take a row over; the bounds of what it tells that is new."""
-    known = _known(sight, row)
+def _put(sight: Sight, row: Row) -> list[Bounds]:
+    """Take a row over; the bounds of what it tells that is new, if anything."""
     if row.ended_at is not None:
-        if not known:
-            return None
         if isinstance(row, Outage):
             sight.outage = None
         else:
             del sight.faults[row.cause]
-        return Bounds(row.last_failed_at, row.ended_at)
+        return [Bounds(row.last_failed_at, row.ended_at)]
+    known = _known(sight, row)
     if isinstance(row, Outage):
         sight.outage = row
     else:
         sight.faults[row.cause] = row
-    return None if known else Bounds(row.last_seen_at, row.failed_at)
+    return [] if known else [Bounds(row.last_seen_at, row.failed_at)]
 
 
 def _tell(sight: Sight, channel: ChannelId, bounds: Bounds | None) -> Iterable[ViewChange]:
