@@ -64,10 +64,15 @@ class BlindSpot:
 
 @dataclass(frozen=True, slots=True)
 class PlaceInterval:
-    """A place was not fully seen from one time to another. SEEN and NEVER have no rows.
+    """A part of a place was not well seen from one time to another. SEEN and NEVER have no rows.
+
+    A row is for the points of the place that the same cameras see (its causes), so rows of one place may
+    overlap in time and their weights add up; rows of one place and the same causes never overlap. The
+    hole while the gateway itself did not watch is a gateway-gap row, not one here.
 
     Attributes:
-        state: constant over the interval (PARTLY, UNVERIFIED, UNKNOWN or BLIND).
+        state: constant over the interval: UNVERIFIED, UNKNOWN, PARTLY (a part of the place is blind) or
+            BLIND (that part is all of it that is ever seen).
         weight_lost: of its points that are blind (PARTLY, BLIND), unknown or unverified.
         causes: channels jointly responsible.
         after_at / started_at: the true start lies in (after_at, started_at]; joint = the latest of
