@@ -50,6 +50,8 @@ class Target:
     signed_phase_s: float
     dead: bool = False
     asked: bool = False
+    heard: float = NEVER
+    """When an answer came by another way than a check: an event channel."""
     changed: bool = False
     """Another port, path or way of asking than in the archive before."""
 
@@ -118,7 +120,7 @@ class Poller:
             phase(device.id, self.settings.signed_every_s, "signed"),
         )
         if old is not None:
-            target.dead, target.asked = old.dead, old.asked
+            target.dead, target.asked, target.heard = old.dead, old.asked, old.heard
             target.changed = old.device != device
             if target.changed:
                 old.probe.forget(device.id)
@@ -194,10 +196,33 @@ class Poller:
         for due in self.routine.pop_due(now, STARTS_A_TICK):
             if (target := self.targets.get(due.device)) is not None:
                 # A slot that was missed by more than a cadence is gone, not made up for.
+                if due.step is Step.REACH and self._spared(target, now):
+                    continue
                 self._plan(target, due.step, max(due.at, Instant(now - self.settings.cadence_s)))
                 self._begin(due, now)
         wishes = self.wishes.pop_due(now, min(STARTS_A_TICK, int(self._credit)))
         self._credit -= sum(self._begin(due, now) for due in wishes)
+
+    def heard(self, device: DeviceId, at: Instant) -> None:
+        """A device answered all that a liveness check asks, by another way, at `at`."""
+        target = self.targets.get(device)
+        if target is None:
+            return
+        target.heard, target.dead = at, False
+        if not target.asked:
+            target.asked = True
+            self.unasked -= 1
+
+    def _spared(self, target: Target, now: Instant) -> bool:
+        """True if the device was heard within a cadence: it is asked one cadence after that.
+
+        So what is known of a device gets no older than by slots of its own.
+        """
+        due = Instant(target.heard + self.settings.cadence_s)
+        if due <= now:
+            return False
+        self.routine.put(Due(due, target.device.id, Step.REACH, routine=True))
+        return True
 
     def _begin(self, due: Due, now: Instant) -> bool:
         """Begin a check, or keep it for later; False when it costs nothing now."""

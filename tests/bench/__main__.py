@@ -19,7 +19,19 @@ from rich.table import Table
 
 RESULT = Path("build/bench.json")
 SUMMARY, PAGE = "api/v1/summary?by=township", "api/v1/cameras?limit=100"
-PARTS = ("sweep", "slow", "growth", "store", "pages", "dead", "coverage", "memory", "coverage_live", "live")
+PARTS = (
+    "sweep",
+    "slow",
+    "growth",
+    "store",
+    "pages",
+    "dead",
+    "coverage",
+    "memory",
+    "pulls",
+    "coverage_live",
+    "live",
+)
 
 
 def measure(part: str) -> Any:
@@ -85,6 +97,12 @@ def _memory() -> object:
     return memory.measure()
 
 
+def _pulls() -> object:
+    from bench import pulls
+
+    return pulls.run()
+
+
 def _live() -> object:
     from bench import live
 
@@ -106,6 +124,7 @@ RUN: dict[str, Callable[[], object]] = {
     "dead": _dead,
     "coverage": _coverage,
     "memory": _memory,
+    "pulls": _pulls,
     "live": _live,
     "coverage_live": _coverage_live,
 }
@@ -132,6 +151,7 @@ GOALS: tuple[tuple[str, str, float, tuple[str, ...]], ...] = (
     ("lateness p99 of the healthy, 30 % SYN-dropped, s", "<=", 1, ("dead", "lateness_p99_s")),
     ("coverage: full build with line of sight, CPU-s", "<=", 6, ("coverage", "build_cpu_s")),
     ("gateway peak RSS, MB", "<=", 200, ("live", "demo", "memory_mb", "gateway")),
+    ("12,328 idle pulls, share of a core", "<=", 0.15, ("pulls", "core_share_of_12328")),
     ("store: a sweep with 1 % changes committed, ms", "<=", 10, ("store", "commit_ms_p50")),
     ("/metrics/devices scrape, CPU ms", "<=", 5, ("pages", "/metrics/devices")),
     ("coverage: a change to its rows p99, ms", "<=", 5, ("coverage_live", "single", "p99_ms")),

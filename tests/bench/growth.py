@@ -43,6 +43,9 @@ class Recorded:
         text = RECORDED.format(datetime.now(UTC))
         return Reply(200, HEADERS, text.encode(), rtt_s=0.001)
 
+    def let_go(self, device: DeviceId) -> None:
+        """Nothing is kept."""
+
     def forget(self, device: DeviceId) -> None:
         """Nothing is kept."""
 

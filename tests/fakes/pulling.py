@@ -1,7 +1,7 @@
 """The event source against devices of a test: what it delivers, observes and remembers."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self
@@ -26,7 +26,7 @@ class Pulling:
     """`async with`: a source that runs."""
 
     devices: Sequence[Device]
-    channels: dict[DeviceId, Sequence[Camera]] = field(default_factory=dict)
+    channels: Mapping[DeviceId, Sequence[Camera]] = field(default_factory=dict)
     limits: PullLimits = QUICK
     password: str = "A1b2-secret"
     subscriptions: dict[DeviceId, str] = field(default_factory=dict)
@@ -83,5 +83,5 @@ class Pulling:
 async def until(found: Callable[[], object], limit_s: float = 10.0) -> None:
     """Return when something holds; fail when it does not in time."""
     async with asyncio.timeout(limit_s):
-        while not found():
+        while not found():  # noqa: ASYNC110 - anything may make it so
             await asyncio.sleep(0.02)

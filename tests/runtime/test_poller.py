@@ -413,3 +413,18 @@ async def test_the_new_login_of_a_set_is_tried_on_its_devices_soon_and_spread() 
     assert sum(name == "old" for _, name in tried) <= 3, "only those whose slot of the day it was"
     first = [at for at, name in tried if name == "new" and at < began + 60.0]
     assert 1 <= len(first) <= 20, "so that the breaker sees a wrong one"
+
+
+async def test_a_device_that_is_heard_elsewhere_is_asked_a_cadence_after_that() -> None:
+    desk = Desk(fleet(1), cadence_s=30)
+    await desk.run(31)
+    before = len(desk.starts())
+    (device,) = desk.poller.targets
+    for _ in range(5):  # an event channel answers every 24 s: no check in between
+        desk.poller.heard(device, desk.clock.now())
+        await desk.run(24)
+    assert len(desk.starts()) == before
+    last = desk.clock.now() - 24
+    await desk.run(40)
+    at = [at for at, _ in desk.starts()][before]
+    assert last + 30 <= at <= last + 30 + 2 * TICK_S
