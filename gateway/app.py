@@ -32,6 +32,7 @@ from gateway.runtime.judge import Judge, JudgeRules
 from gateway.runtime.model_source import from_child, from_memory
 from gateway.runtime.pipeline import Pipeline, archive_before
 from gateway.runtime.restore import read_book
+from gateway.runtime.planning import Planning, memory_told
 from gateway.runtime.supervisor import Stage, supervise
 from gateway.settings import Settings
 from gateway.web.app import build, serve
@@ -45,6 +46,7 @@ M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8
 """Numbers of the options in glibc's malloc.h."""
 MODEL_BUILDER = "gateway.commands.build_coverage"
 SPARE_FILES = 1_000
+PLAN_BUILDER = "gateway.commands.build_plan"
 """Open files for everything that is not a connection to a device."""
 
 
@@ -194,6 +196,7 @@ class Service:
         self.pipeline: Pipeline | None = None
         self.credentials: OpenedCredentials | None = None
         self.address: tuple[str, int] = ("", 0)
+        self.planning = self.make_planning()
 
     async def prepare(self) -> Pipeline:
         """Load everything from the store and build the pipeline."""
@@ -254,6 +257,19 @@ class Service:
 
     def web_context(self, pipeline: Pipeline) -> WebContext:
         """What the web is given."""
+    def make_planning(self) -> Planning | None:
+        """The queue of planning jobs; None where coverage is switched off."""
+        settings = self.settings
+
+        async def told() -> bytes:
+            if settings.store.dsn.get_secret_value().startswith("memory:"):
+                return await memory_told(self.store)
+            return pickle.dumps(settings)
+
+        if not settings.coverage.enabled:
+            return None
+        return Planning(self.store, self.clock, PLAN_BUILDER, told)
+
 
         async def check_now(channel: ChannelId) -> Answer:
             return await pipeline.poller.check_now(_device_of(pipeline, channel))
@@ -284,6 +300,7 @@ class Service:
         """Serve until `stop` is set, then flush and close."""
         pipeline = await self.prepare()
         app = build(self.web_context(pipeline))
+            planning=self.planning,
         runner, port = await serve(app, self.settings.web.host, self.settings.web.port)
         self.address = (self.settings.web.host, port)
         log.info(
@@ -301,6 +318,8 @@ class Service:
         waiter = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({work, waiter}, return_when=asyncio.FIRST_COMPLETED)
+        if self.planning is not None:
+            stages["planning"] = self.planning.run
             if work.done():
                 await work
         finally:

@@ -26,6 +26,7 @@ VERBS = {
     "import": "gateway.commands.import_:import_archive",
     "probe": "gateway.commands.probe:probe",
     "report": "gateway.commands.report:report",
+    "plan": "gateway.commands.plan:plan",
     "doctor": "gateway.commands.doctor:doctor",
     "config": "gateway.commands.config:config",
     "migrate": "gateway.commands.migrate:migrate",

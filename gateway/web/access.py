@@ -24,6 +24,8 @@ class Access(StrEnum):
     """The fleet and its ledger."""
     OPERATE = "operate"
     """Whatever reaches a device or changes a row."""
+    PLAN = "plan"
+    """What takes long computing and is kept: expansion plans."""
     AUDIT = "audit"
     """The audit log."""
 
@@ -36,6 +38,7 @@ ROLES: Mapping[Access, frozenset[Role]] = MappingProxyType(
             {Role.VIEWER, Role.OPERATOR, Role.PLANNER, Role.CENTER, Role.ADMIN},
         ),
         Access.OPERATE: frozenset({Role.OPERATOR, Role.ADMIN}),
+        Access.PLAN: frozenset({Role.PLANNER, Role.ADMIN}),
         Access.AUDIT: frozenset({Role.AUDITOR, Role.ADMIN}),
     }
 )

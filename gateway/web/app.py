@@ -8,7 +8,7 @@ from aiohttp.typedefs import Handler
 
 from gateway.metrics import HTTP_REQUESTS
 from gateway.resources import data_dir
-from gateway.web import cameras, console, coverage, health, ledger, overview, people, stream
+from gateway.web import cameras, console, coverage, health, ledger, overview, people, plans, stream
 from gateway.web.access import Access, Route, canonical, register, verify
 from gateway.web.auth import CONTEXT, TOKENS, authorize
 from gateway.web.cameras import CHECKS
@@ -49,6 +49,7 @@ INTERFACE: tuple[Route, ...] = (
     *coverage.ROUTES,
     *overview.ROUTES,
     *people.ROUTES,
+    *plans.ROUTES,
     *stream.ROUTES,
     Route("GET", "/api/v1/openapi.json", get_document, Access.OPEN),
 )

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from gateway.domain.camera import ChannelId
 from gateway.domain.coverage.figures import Headline
@@ -11,6 +11,7 @@ from gateway.domain.coverage.present import Present
 from gateway.domain.coverage.recount import Difference
 from gateway.domain.observation import Answer
 from gateway.ports import Clock, Store
+from gateway.ports.coverage import PlanRecord
 from gateway.projection import Projection
 from gateway.settings import Settings
 
@@ -39,6 +40,26 @@ class CoverageDesk(Protocol):
         ...
 
 
+class PlanningDesk(Protocol):
+    """Takes planning jobs, and questions about changes by hand."""
+
+    async def submit(self, record: PlanRecord) -> PlanRecord:
+        """Take a job; raises `Refused` when too many wait."""
+        ...
+
+    def live(self, plan_id: str) -> PlanRecord | None:
+        """A job that waits or runs, with its progress."""
+        ...
+
+    async def cancel(self, plan_id: str) -> PlanRecord | None:
+        """Stop a job; None when none with this id waits or runs."""
+        ...
+
+    async def what_if(self, changes: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        """What changes would do; raises `UsageError` for one that makes no sense."""
+        ...
+
+
 @dataclass(frozen=True)
 class WebContext:
     """Handles for the routes.
@@ -51,6 +72,7 @@ class WebContext:
         explain: walks the whole ladder for the device of a channel, for people.
         readiness: the reasons why the service is not ready; empty = ready.
         coverage: answers for coverage; None where it is switched off.
+        planning: takes planning jobs and questions; None where coverage is switched off.
         stats: what the service measures of itself (see runtime/stats.py).
         progress_age_s: seconds since the judge last finished a batch (for /livez and the watchdog).
     """
@@ -65,3 +87,4 @@ class WebContext:
     progress_age_s: Callable[[], float]
     stats: Callable[[], Mapping[str, object]] = dict
     coverage: CoverageDesk | None = None
+    planning: PlanningDesk | None = None

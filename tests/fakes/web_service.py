@@ -41,7 +41,7 @@ from gateway.ports import Role
 from gateway.projection import Projection
 from gateway.settings import Settings, WebSettings
 from gateway.web.app import build, serve
-from gateway.web.context import CoverageDesk, WebContext
+from gateway.web.context import CoverageDesk, PlanningDesk, WebContext
 from gateway.web.stream import StreamLimits
 from gateway.web.tokens import mint
 
@@ -118,6 +118,7 @@ class WebService:
     checked: list[ChannelId] = field(default_factory=list)
     url: str = ""
     coverage: CoverageDesk | None = None
+    planning: PlanningDesk | None = None
     session: aiohttp.ClientSession = field(init=False)
 
     def now(self) -> datetime:
@@ -202,6 +203,7 @@ class WebService:
             progress_age_s=lambda: self.progress_age_s,
             stats=lambda: {"checks": len(self.checked)},
             coverage=self.coverage,
+            planning=self.planning,
         )
 
 
@@ -223,6 +225,7 @@ async def running(
     limits: StreamLimits | None = None,
     console_dir: Path | None = None,
     coverage: Callable[[WebService], CoverageDesk] | None = None,
+    planning: Callable[[WebService], PlanningDesk] | None = None,
     **web: Any,
 ) -> AsyncIterator[WebService]:
     """The web side on a free port of the loopback address, with a token a role."""
@@ -233,6 +236,7 @@ async def running(
     settings = Settings(web=WebSettings(**web))
     service = WebService(projection, store, clock, settings)
     service.coverage = None if coverage is None else coverage(service)
+    service.planning = None if planning is None else planning(service)
     for role in Role:
         secret, row = mint(f"{role} token", role, service.now(), service.now() + timedelta(days=1))
         await store.save_token(row)

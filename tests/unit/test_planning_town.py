@@ -51,16 +51,20 @@ def town(seed: int, *, eyes: int = 6, poles: int = 12, listed: int = 60) -> Plan
     draw = np.random.default_rng(seed)
     levels = ["detect", "observe", "monitor"]
     return planner(
-        [camera(f"c{n}", *spots[n], {"ptz_type": "3", "azimuth": str(draw.integers(360)),
+        [camera(f"c{n}", *at(spots, n), {"ptz_type": "3", "azimuth": str(draw.integers(360)),
                                      "horizontal_field_angle": "80", "max_view_distance": "50",
                                      "resolution": "1920*1080"}) for n in range(eyes)],
-        [place(f"p{n:03}", *spots[eyes + poles + n], float(draw.integers(1, 4)), levels[n % 3])
+        [place(f"p{n:03}", *at(spots, eyes + poles + n), float(draw.integers(1, 4)), levels[n % 3])
          for n in range(listed)],
         footprints=[Footprint(str(n), DISTRICT.shape_to_geojson(house))
                     for n, house in enumerate(blocks)],
         prohibited=[ProhibitedArea("yard", "yard", "room", box(90, 90, 130, 130))],
-        candidates=[site(f"s{n:02}", *spots[eyes + n]) for n in range(poles)],
+        candidates=[site(f"s{n:02}", *at(spots, eyes + n)) for n in range(poles)],
     )  # fmt: skip
+
+
+def at(spots: Any, n: int) -> tuple[float, float]:
+    return float(spots[n][0]), float(spots[n][1])
 
 
 def stands_clear(made: Planner, stand: Any, point_xy: Any, slack_m: float) -> bool | None:

@@ -22,6 +22,7 @@ TABLE: dict[Access, set[Role]] = {
     Access.SIGNED_IN: set(Role),
     Access.READ: READERS,
     Access.OPERATE: {Role.OPERATOR, Role.ADMIN},
+    Access.PLAN: {Role.PLANNER, Role.ADMIN},
     Access.AUDIT: {Role.AUDITOR, Role.ADMIN},
 }
 
