@@ -326,7 +326,7 @@ def layer(collect: Callable[[Present], Features]) -> Handler:
     return get_layer
 
 
-def _degrees(shapes: Any) -> list[str]:  # noqa: ANN401 - an array of shapes
+def degrees(shapes: Any) -> list[str]:  # noqa: ANN401 - an array of shapes
     """Shapes of the plane as GeoJSON text, all in one call."""
 
     def turned(xy: Floats) -> Floats:
@@ -350,7 +350,7 @@ def views(present: Present) -> Features:
             strict=True,
         )
     ]
-    return state.model.channels, _degrees(state.model.views), properties
+    return state.model.channels, degrees(state.model.views), properties
 
 
 def blind_spots(present: Present) -> Features:
@@ -361,7 +361,7 @@ def blind_spots(present: Present) -> Features:
     properties = [row(spot) for spot, _ in held]
     for shown in properties:
         del shown["polygon"]
-    return [spot.id for spot, _ in held], _degrees(shapes), properties
+    return [spot.id for spot, _ in held], degrees(shapes), properties
 
 
 def listed(present: Present) -> Features:
