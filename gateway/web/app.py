@@ -8,7 +8,18 @@ from aiohttp.typedefs import Handler
 
 from gateway.metrics import HTTP_REQUESTS
 from gateway.resources import data_dir
-from gateway.web import cameras, console, coverage, health, ledger, overview, people, plans, stream
+from gateway.web import (
+    cameras,
+    console,
+    coverage,
+    coverage_map,
+    health,
+    ledger,
+    overview,
+    people,
+    plans,
+    stream,
+)
 from gateway.web.access import Access, Route, canonical, register, verify
 from gateway.web.auth import CONTEXT, TOKENS, authorize
 from gateway.web.cameras import CHECKS
@@ -47,6 +58,7 @@ INTERFACE: tuple[Route, ...] = (
     *cameras.ROUTES,
     *ledger.ROUTES,
     *coverage.ROUTES,
+    *coverage_map.ROUTES,
     *overview.ROUTES,
     *people.ROUTES,
     *plans.ROUTES,

@@ -147,7 +147,10 @@ async def test_availability_and_the_past() -> None:
             assert status == 400
 
 
-@pytest.mark.parametrize(("name", "count"), [("views", 2), ("blind-spots", 1), ("places", 2)])
+LAYERS = {"views": 2, "blind-spots": 1, "places": 2, "cameras": 2, "grids": 16, "townships": 0}
+
+
+@pytest.mark.parametrize(("name", "count"), LAYERS.items())
 async def test_layers_are_geojson_in_degrees(name: str, count: int) -> None:
     async with blinded() as (one, _):
         found = await one.get(f"/api/v1/coverage/layers/{name}.geojson", Role.VIEWER)
