@@ -31,8 +31,8 @@ from gateway.runtime.credentials import OpenedCredentials
 from gateway.runtime.judge import Judge, JudgeRules
 from gateway.runtime.model_source import from_child, from_memory
 from gateway.runtime.pipeline import Pipeline, archive_before
-from gateway.runtime.restore import read_book
 from gateway.runtime.planning import Planning, memory_told
+from gateway.runtime.restore import read_book
 from gateway.runtime.supervisor import Stage, supervise
 from gateway.settings import Settings
 from gateway.web.app import build, serve
@@ -45,8 +45,8 @@ CLAIM_S = 2.0
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8
 """Numbers of the options in glibc's malloc.h."""
 MODEL_BUILDER = "gateway.commands.build_coverage"
-SPARE_FILES = 1_000
 PLAN_BUILDER = "gateway.commands.build_plan"
+SPARE_FILES = 1_000
 """Open files for everything that is not a connection to a device."""
 
 
@@ -195,8 +195,8 @@ class Service:
         self.feed = Feed(secrets.token_hex(4))
         self.pipeline: Pipeline | None = None
         self.credentials: OpenedCredentials | None = None
-        self.address: tuple[str, int] = ("", 0)
         self.planning = self.make_planning()
+        self.address: tuple[str, int] = ("", 0)
 
     async def prepare(self) -> Pipeline:
         """Load everything from the store and build the pipeline."""
@@ -251,12 +251,6 @@ class Service:
             self.store, self.clock, pipeline.projection, source, settings.coverage.recount_s
         )
 
-    def epoch(self, at: Instant) -> float:
-        """UTC epoch seconds of an instant."""
-        return self.clock.utc(at).timestamp()
-
-    def web_context(self, pipeline: Pipeline) -> WebContext:
-        """What the web is given."""
     def make_planning(self) -> Planning | None:
         """The queue of planning jobs; None where coverage is switched off."""
         settings = self.settings
@@ -270,6 +264,12 @@ class Service:
             return None
         return Planning(self.store, self.clock, PLAN_BUILDER, told)
 
+    def epoch(self, at: Instant) -> float:
+        """UTC epoch seconds of an instant."""
+        return self.clock.utc(at).timestamp()
+
+    def web_context(self, pipeline: Pipeline) -> WebContext:
+        """What the web is given."""
 
         async def check_now(channel: ChannelId) -> Answer:
             return await pipeline.poller.check_now(_device_of(pipeline, channel))
@@ -294,13 +294,13 @@ class Service:
             progress_age_s=pipeline.progress_age_s,
             stats=pipeline.report,
             coverage=pipeline.coverage,
+            planning=self.planning,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then flush and close."""
         pipeline = await self.prepare()
         app = build(self.web_context(pipeline))
-            planning=self.planning,
         runner, port = await serve(app, self.settings.web.host, self.settings.web.port)
         self.address = (self.settings.web.host, port)
         log.info(
@@ -312,14 +312,14 @@ class Service:
         stages: dict[str, Stage] = dict(pipeline.stages)
         if self.credentials is not None:
             stages["credentials"] = self.credentials.watch
+        if self.planning is not None:
+            stages["planning"] = self.planning.run
         stages["watchdog"] = lambda: _watchdog(pipeline)
         stages["claim"] = lambda: _keep_claim(self.store)
         work = asyncio.create_task(supervise(stages))
         waiter = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({work, waiter}, return_when=asyncio.FIRST_COMPLETED)
-        if self.planning is not None:
-            stages["planning"] = self.planning.run
             if work.done():
                 await work
         finally:
