@@ -28,6 +28,7 @@ from gateway.registry import get
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.coverage import CoverageWorker
 from gateway.runtime.credentials import OpenedCredentials
+from gateway.runtime.desk_start import join_coverage, start_desk
 from gateway.runtime.judge import Judge, JudgeRules
 from gateway.runtime.model_source import from_child, from_memory
 from gateway.runtime.pipeline import Pipeline, archive_before
@@ -232,6 +233,11 @@ class Service:
             Projection(Inventory(), self.clock.utc(now), self.feed),
         )
         pipeline.coverage = self.make_coverage(pipeline)
+        pipeline.desk = await start_desk(
+            self.settings, self.store, self.clock, pipeline.projection, inventory, state.outages
+        )
+        if pipeline.coverage is not None:
+            join_coverage(pipeline.desk, pipeline.coverage)
         pipeline.start(inventory, state, records[0].id if records else "", before)
         self.credentials.changed = pipeline.poller.ask_signed
         self.pipeline = pipeline

@@ -137,6 +137,88 @@ class CoverageSettings(_Section):
         return 3600.0 * int(hours) + 60.0 * int(minutes)
 
 
+class EventSettings(_Section):
+    """Signals of devices and sensors, and what becomes of them."""
+
+    rules: Path | None = Field(
+        None, description="alert rules; default: those that come with Sightline"
+    )
+    source: str = Field(
+        "sightline://610802",
+        pattern="^sightline://[0-9A-Za-z._/-]+$",
+        description="names this gateway in messages to the center",
+    )
+    storm_rows: int = Field(
+        20, ge=1, description="rows of one source and minute; above it signals are only counted"
+    )
+    rows_most: int = Field(
+        5_000, ge=100, description="rows that wait for the store before sources have to wait"
+    )
+    deliver_s: Seconds = Field(30.0, description="how long a source waits for the store")
+
+
+class CenterSettings(_Section):
+    """The comprehensive-management center that is told."""
+
+    url: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="where alerts are sent; empty = only the feed `/api/v1/alerts` has them",
+    )
+    secret_file: Path | None = Field(None, description="file with the signing secret (`whsec_...`)")
+    previous_secret_file: Path | None = Field(
+        None, description="file with the secret before it, while both are valid"
+    )
+
+
+class MqttSettings(_Section):
+    """The broker that sensors publish to."""
+
+    host: str = Field("", description="MQTT v5 broker of the sensors; empty = none")
+    port: int = Field(1883, ge=1, le=MAX_PORT, description="port of the broker")
+    topics: tuple[str, ...] = Field((), description="patterns to subscribe to, with + and #")
+    client_id: str = Field(
+        "sightline", min_length=1, max_length=64, description="of our session; nobody else's"
+    )
+    share: str = Field(
+        "", pattern="^[^/+#]*$", description="name of a shared subscription; empty = none"
+    )
+    tls: bool = Field(default=False, description="speak TLS with the broker")
+    ca_file: Path | None = Field(
+        None, description="certificates to trust; default: those of the system"
+    )
+    username: str = Field("", description="user name at the broker; empty = none")
+    password: SecretStr = Field(
+        SecretStr(""), description="password at the broker; better in a file: `..._PASSWORD_FILE`"
+    )
+    keepalive_s: int = Field(30, ge=5, le=3_600, description="interval of signs of life")
+    session_s: int = Field(
+        604_800, ge=60, description="how long the broker keeps messages while we are away, seconds"
+    )
+    in_flight: int = Field(
+        1000, ge=1, le=MAX_PORT, description="messages waiting to be stored and acknowledged"
+    )
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> "MqttSettings":
+        if self.host and not self.topics:
+            msg = "topics: name at least one when host is set"
+            raise ValueError(msg)
+        return self
+
+
+class IntakeSettings(_Section):
+    """What sensors and other systems send."""
+
+    mapping: Path | None = Field(
+        None, description="how messages of sensors are read; default: config/sensors.toml"
+    )
+    secrets_dir: Path | None = Field(
+        None, description="folder of `<source>.secret`; default: the HTTP intake is off"
+    )
+    rate: int = Field(600, ge=1, description="messages a minute of each source over HTTP")
+
+
 class WebSettings(_Section):
     """HTTP."""
 
@@ -191,6 +273,10 @@ class Settings(BaseSettings):
     poll: PollSettings = PollSettings()
     judge: JudgeSettings = JudgeSettings()
     coverage: CoverageSettings = CoverageSettings()
+    events: EventSettings = EventSettings()
+    center: CenterSettings = CenterSettings()
+    mqtt: MqttSettings = MqttSettings()
+    intake: IntakeSettings = IntakeSettings()
     web: WebSettings = WebSettings()
     keys: KeySettings = KeySettings()
     log: LogSettings = LogSettings()
@@ -286,7 +372,8 @@ def _problem(error: Any) -> str:  # noqa: ANN401 - pydantic's error dictionary
         return message
     key = ".".join(str(part) for part in error["loc"])
     shown = error.get("input")
-    secret = "dsn" in key or isinstance(shown, dict | BaseModel)
+    hidden = "dsn" in key or "password" in key
+    secret = hidden or isinstance(shown, dict | BaseModel)
     value = "" if secret or shown is None else f" (is {shown!r})"
     return f"{key}: {message}{value}"
 

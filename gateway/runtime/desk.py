@@ -25,6 +25,7 @@ from gateway.domain.coverage.rows import BlindSpot
 from gateway.domain.event import Event, EventKind
 from gateway.domain.ledger import Changes, Outage
 from gateway.errors import StoreUnavailable
+from gateway.inventory import Inventory
 from gateway.metrics import EVENT_INCIDENTS, EVENT_ROWS, EVENTS_SEEN, EVENTS_WAITING
 from gateway.ports import Clock, Store
 from gateway.ports.events import EventChanges
@@ -131,7 +132,8 @@ class Desk:
         """
         now = self._now()
         live = await self.store.events.load(now)
-        self.atlas.take_sensors(await self.store.events.load_sensors())
+        if not self.atlas.sensors:
+            self.atlas.take_sensors(await self.store.events.load_sensors())
         for row in live.incidents:
             self.correlator.restore(row, self.atlas.where_channel(row.channel).device)
         for event_id in live.recent:
@@ -145,6 +147,18 @@ class Desk:
             found = await self.store.events.receipts(key)
             if found:
                 self.teller.receipts[key] = list(found)
+
+    async def take_archive(self, inventory: Inventory) -> None:
+        """A new archive: cameras, network, sensors, and the shapes of its grid cells.
+
+        Raises:
+            StoreUnavailable: the store does not answer; the archive before stays.
+        """
+        sensors = await self.store.events.load_sensors()
+        if inventory.grids:
+            await self.atlas.load_cells(self.store)
+        self.atlas.take_inventory(inventory)
+        self.atlas.take_sensors(sensors)
 
     # --- signals in
 

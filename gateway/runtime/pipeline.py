@@ -4,6 +4,7 @@
                  ^              |
                  +---- asks ----+-> projection -> web
                                 +=> coverage => store
+    event sources => desk => store (the judge's batches pass it: their alerts are written with them)
 
 `=>` is a bounded queue. The one edge that goes back: the judge's asks.
 """
@@ -28,6 +29,7 @@ from gateway.projection import Projection
 from gateway.runtime.canary import Canaries
 from gateway.runtime.clock import STEP_LIMIT_S, SystemClock
 from gateway.runtime.coverage import CoverageWorker
+from gateway.runtime.desk import Desk
 from gateway.runtime.judge import SWEEP_S, Judge
 from gateway.runtime.mailbox import Mailbox
 from gateway.runtime.poller import Poller
@@ -95,6 +97,7 @@ class Pipeline:
         self.recorder = Recorder(store, clock, judge.known_until)
         self.canaries = Canaries(clock, settings.network.canaries, settings.poll.connect_s, judge)
         self.coverage: CoverageWorker | None = None
+        self.desk: Desk | None = None
         self.inventory = Inventory()
         self.import_id = ""
         self.progress: Instant = clock.now()
@@ -107,8 +110,10 @@ class Pipeline:
     def stages(self) -> dict[str, Stage]:
         """The loops by name."""
         coverage = {} if self.coverage is None else {"coverage": self.coverage.run}
+        desk = {} if self.desk is None else {"desk": self.desk.run}
         return {
             **coverage,
+            **desk,
             "poller": self.poller.run,
             "judge": self.run_judge,
             "recorder": self.recorder.run,
@@ -169,7 +174,9 @@ class Pipeline:
     def _publish(self, changes: Changes[Instant], now: Instant) -> None:
         stamped: Changes[datetime] = stamp(changes, self.clock.utc)
         self.projection.apply(stamped, self.clock.utc(now))
-        if changes:
+        if self.desk is not None:
+            stamped = self.desk.outages(stamped)
+        if stamped:
             self.recorder.submit(stamped)
             if self.coverage is not None:
                 self.coverage.submit(stamped)
@@ -220,6 +227,8 @@ class Pipeline:
                 if not records or records[0].id == self.import_id:
                     continue
                 inventory = await self.store.load_inventory(shapes=False)
+                if self.desk is not None:
+                    await self.desk.take_archive(inventory)
             except StoreUnavailable:
                 continue
             now = self.clock.now()
@@ -323,6 +332,10 @@ class Pipeline:
                         break
         if not written:
             log.warning("not everything was written", rows=self.recorder.pending)
+        if self.desk is not None:
+            with contextlib.suppress(TimeoutError, StoreUnavailable):
+                async with asyncio.timeout(ANSWERS_S if written else GIVEN_UP_S):
+                    await self.desk.flush(last=True)
         if self.coverage is not None:
             # What it does not write is worked out again at the next start.
             left_s = ends - loop.time() if written else 0.0

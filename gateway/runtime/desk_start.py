@@ -1,0 +1,79 @@
+"""Builds the event desk from the settings and joins it to the archive, the projection and coverage."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from gateway.domain.camera import ChannelId
+from gateway.domain.coverage.place import Place, PlaceId
+from gateway.domain.coverage.view import ViewState, view_state
+from gateway.domain.ledger import Outage, State
+from gateway.inventory import Inventory
+from gateway.ports import Clock, Store
+from gateway.projection import Projection
+from gateway.rulebook import load
+from gateway.runtime.coverage import CoverageWorker
+from gateway.runtime.desk import Desk, DeskLimits
+from gateway.runtime.model_source import Built
+from gateway.settings import Settings
+
+CENTER = "center"
+"""The recipient that `center.url` stands for."""
+HEALTHY = frozenset({State.ONLINE, State.DEGRADED})
+
+
+async def start_desk(
+    settings: Settings,
+    store: Store,
+    clock: Clock,
+    projection: Projection,
+    inventory: Inventory,
+    outages: Iterable[Outage[datetime]],
+) -> Desk:
+    """A desk that goes on where the process before this one stopped.
+
+    Raises:
+        SettingsError: the rules are wrong.
+        StoreUnavailable: the store does not answer.
+    """
+    events = settings.events
+    desk = Desk(
+        store,
+        clock,
+        load(events.rules),
+        recipients=(CENTER,) if settings.center.url else (),
+        source=events.source,
+        limits=DeskLimits(events.rows_most, events.deliver_s, events.storm_rows),
+    )
+    desk.atlas.view_state = lambda channel: _view_of(projection, channel)
+    desk.orders.seen_good_at = lambda channel: _seen_good_at(projection, clock, channel)
+    await desk.take_archive(inventory)
+    await desk.load(outages)
+    return desk
+
+
+def join_coverage(desk: Desk, coverage: CoverageWorker) -> None:
+    """Blind spots bring their alerts along; the model says who looks where."""
+
+    def taken(built: Built) -> None:
+        facts = built.facts
+        rows = zip(built.model.places, facts.name, facts.kind, strict=True)
+        places = {key: Place(PlaceId(key), name, kind, {}) for key, name, kind in rows}
+        desk.atlas.take_views(built.model, places)
+
+    coverage.alerts_of = desk.blind_spots
+    coverage.model_taken = taken
+
+
+def _view_of(projection: Projection, channel: ChannelId) -> ViewState:
+    view = projection.channels.get(channel)
+    if view is None:
+        return ViewState.UNKNOWN
+    return view_state(view.state, set(view.faults), answers=view.outage is None)
+
+
+def _seen_good_at(projection: Projection, clock: Clock, channel: ChannelId) -> datetime | None:
+    """When its last good answer began, if it is up now."""
+    view = projection.channels.get(channel)
+    if view is None or view.state not in HEALTHY or view.last_good is None:
+        return None
+    return clock.utc(view.last_good.started)
