@@ -22,11 +22,14 @@ import aiohttp
 import typer
 from rich.console import Console
 
-from adapters.virtual.compare import Comparison, Rules, WatchedSpan, compare
+from adapters.virtual.blind_truth import compare_spots
+from adapters.virtual.compare import Rules, WatchedSpan, compare
+from adapters.virtual.demo_result import SHOWN, blind_part, ledger_part, plan_part, tell
 from adapters.virtual.demo_settings import CADENCE_S, LEAST_CADENCE_S, check_cadence, settings_text
-from adapters.virtual.ledger_api import load_rows
+from adapters.virtual.ledger_api import load_rows, load_spots
 from adapters.virtual.listeners import HeldPort, is_free
 from adapters.virtual.narration import archive_told, clock_text, script_told
+from adapters.virtual.sight import viewers
 from adapters.virtual.store_memory import postgres_mb
 from adapters.virtual.truth import read_truth
 from gateway.domain.camera import ChannelId
@@ -40,6 +43,7 @@ OPEN_END_S = 600.0
 FULL = 12_328
 UNTOUCHED_OF_FULL = 11_000
 DEMO_PORT = 8080
+PLAN_SITES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +155,7 @@ class Demo:
         self.port = wish.port
         self.held: HeldPort | None = None
         self.token = ""
+        self.archive: dict[str, str] = {}
         self.district: asyncio.subprocess.Process | None = None
         self.gateway: asyncio.subprocess.Process | None = None
         self.events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -233,7 +238,7 @@ class Demo:
         self.config.write_text(text, encoding="utf-8")
 
     async def _import(self, ready: dict[str, Any]) -> None:
-        archive = ready["archive"]
+        self.archive = archive = ready["archive"]
         files = [archive[name] for name in ("divisions", "nodes", "grids", "cameras", "windows")]
         begun = asyncio.get_running_loop().time()
         credentials = ("--credentials", archive["credentials"])
@@ -241,6 +246,9 @@ class Demo:
         took = asyncio.get_running_loop().time() - begun
         told = archive_told(json.loads(text)["counts"])
         self.say(f"archive imported in {took:.1f} s: {told.en} 一机一档已导入：{told.zh}")
+        await self._sightline("import", archive["places"], archive["candidates"], "--yes", "--json")
+        for kind in ("footprints", "prohibited"):
+            await self._sightline("import", kind, archive[kind], "--yes", "--json")
         made = await self._sightline("token", "create", "demo", "--role", "admin", "--json")
         self.token = str(json.loads(made)["token"])
 
@@ -329,6 +337,7 @@ class Demo:
         started = await self._event("started", 10.0)
         told = script_told(started["kinds"])
         self.say(f"the script begins: {told.en} 脚本开始：{told.zh}")
+        seen = asyncio.create_task(asyncio.to_thread(viewers, self.archive))
         await self._while_alive("finished", length_s + 30.0)
         ended = datetime.now(UTC)
         stats = await self._get("api/v1/stats")
@@ -344,51 +353,24 @@ class Demo:
         span = WatchedSpan(datetime.fromisoformat(started["at"]), ended, frozenset(channels))
         untouched = UNTOUCHED_OF_FULL if self.wish.cameras == FULL else 0
         rules = Rules.scaled(self.scale, cadence_s=self.wish.cadence_s, untouched=untouched)
-        verdict = compare(read_truth(self.truth), rows, span, rules)
-        return self._result(stats, memory, verdict, len(channels), district)
-
-    def _result(
-        self,
-        stats: dict[str, Any],
-        memory: dict[str, float],
-        verdict: Comparison,
-        cameras: int,
-        district: dict[str, Any],
-    ) -> dict[str, Any]:
-        totals = stats["totals"]
+        truth = read_truth(self.truth)
+        verdict = compare(truth, rows, span, rules)
+        seen_by = await seen
+        blind = compare_spots(truth, await load_spots(self.url, self.token), seen_by, span, rules)
+        plan = json.loads(await self._sightline("plan", "--sites", str(PLAN_SITES), "--json"))
         result = {
-            "ok": verdict.ok,
+            "ok": verdict.ok and not blind.missed and not blind.invented,
             "seed": self.wish.seed,
-            "cameras": cameras,
+            "cameras": len(channels),
             "devices": stats["devices"],
-            **{
-                key: stats[key]
-                for key in (
-                    "checks", "lateness_seconds", "round_seconds", "cpu_ms_per_check",
-                    "cores_used", "loop_lag_ms",
-                )
-            },
             "memory_mb": memory,
-            "detection_seconds": {"p50": verdict.detection_p50_s, "p99": verdict.detection_p99_s},
-            "outages": totals["outages"],
-            "faults": totals["faults"],
-            "incidents": totals["incidents"],
-            "truth": {
-                key: value
-                for key, value in asdict(verdict).items()
-                if key not in {"offences", "incidents", "ok"}
-            },
-            "truth_incidents": [asdict(finding) for finding in verdict.incidents],
-            "offences": [asdict(offence) for offence in verdict.offences[:20]],
+            **ledger_part(stats, verdict),
+            "blind_spots": blind_part(blind),
+            "plan": plan_part(plan),
+            "offences": [asdict(o) for o in (*verdict.offences, *blind.offences)[:SHOWN]],
             "refused_logins_max": district.get("refused_logins_max_in_31_min"),
-        }  # fmt: skip
-        self.say(
-            f"[{'green' if verdict.ok else 'red'}]truth: {verdict.missed} missed, "
-            f"{verdict.invented} invented, worst bound error {verdict.worst_bound_error_s} s[/] "
-            f"与真值比对：漏报 {verdict.missed}，误报 {verdict.invented}"
-        )
-        for offence in verdict.offences[:20]:
-            self.say(f"  {offence.what}: {offence.kind} {offence.channel} {offence.reason}")
+        }
+        tell(result, self.say)
         return result
 
     async def _get(self, path: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any, Final
 import aiohttp
 from yarl import URL
 
+from adapters.virtual.blind_truth import SpotRow, read_spots
 from adapters.virtual.rows import LedgerRows, read_rows_of
 from gateway.domain.ledger import Fault, GatewayGap, Incident, Outage
 from gateway.errors import Unavailable
@@ -38,6 +39,22 @@ async def load_rows(base_url: str, token: str) -> LedgerRows:
         )
     except (TimeoutError, aiohttp.ClientError, KeyError, ValueError) as error:
         msg = f"the ledger of {base_url} cannot be read: {type(error).__name__}: {error}"
+        raise Unavailable(msg) from error
+
+
+async def load_spots(base_url: str, token: str) -> list[SpotRow]:
+    """All blind spots, with the places they blind.
+
+    Raises:
+        Unavailable: the service does not answer, or not with a page of rows.
+    """
+    headers = {"Authorization": f"Bearer {token}"}
+    first = URL(base_url) / "api/v1/coverage/blind-spots"
+    try:
+        async with aiohttp.ClientSession(headers=headers, timeout=_TIMEOUT) as session:
+            return read_spots(await _all(session, first))
+    except (TimeoutError, aiohttp.ClientError, KeyError, ValueError) as error:
+        msg = f"the blind spots of {base_url} cannot be read: {type(error).__name__}: {error}"
         raise Unavailable(msg) from error
 
 

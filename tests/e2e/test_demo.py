@@ -41,6 +41,21 @@ def test_the_ledger_tells_the_truth(demo: dict[str, Any]) -> None:
     assert demo["exit_code"] == 0
 
 
+def test_blind_spots_are_those_of_a_replay_by_brute_force(demo: dict[str, Any]) -> None:
+    blind = demo["blind_spots"]
+    assert (blind["missed"], blind["invented"]) == (0, 0), demo["offences"]
+    assert blind["places_due"] >= 10, "the script blinds places"
+    assert blind["places_judged"] >= 250
+    assert 300 <= blind["closed"] <= blind["opened"]
+
+
+def test_the_next_fifty_sites_come_with_a_proven_gap(demo: dict[str, Any]) -> None:
+    plan = demo["plan"]
+    assert plan["sites"] == 50
+    assert plan["gain"] > 0
+    assert 0 <= plan["gap"] <= 0.02
+
+
 def test_the_whole_district_was_watched(demo: dict[str, Any]) -> None:
     assert demo["cameras"] == CAMERAS
     # Six rounds of every device, and what was asked again.
