@@ -151,3 +151,51 @@ EVENT_INCIDENTS = Counter(
 EVENTS_WAITING = Gauge(
     "sightline_event_rows_waiting", "Rows of the desk not yet committed", registry=REGISTRY
 )
+DELIVERIES = Counter(
+    "sightline_deliveries",
+    "Messages to a recipient by what became of an attempt",
+    ["recipient", "outcome"],
+    registry=REGISTRY,
+)
+DELIVERY_PENDING = Gauge(
+    "sightline_delivery_pending",
+    "Messages that wait in the outbox",
+    ["recipient"],
+    registry=REGISTRY,
+)
+DELIVERY_OLDEST_SECONDS = Gauge(
+    "sightline_delivery_oldest_seconds",
+    "Age of the oldest message that waits",
+    ["recipient"],
+    registry=REGISTRY,
+)
+DELIVERY_LATENCY_SECONDS = Histogram(
+    "sightline_delivery_latency_seconds",
+    "From planning a message to its first attempt",
+    ["recipient"],
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 3600),
+    registry=REGISTRY,
+)
+RECIPIENT_UP = Gauge(
+    "sightline_recipient_up", "1 while a recipient answers", ["recipient"], registry=REGISTRY
+)
+HEARTBEATS = Counter(
+    "sightline_heartbeats",
+    "Signs of life to a recipient",
+    ["recipient", "outcome"],
+    registry=REGISTRY,
+)
+SENSOR_MESSAGES = Counter(
+    "sightline_sensor_messages",
+    "Messages of sensors by transport and what became of them",
+    ["source", "fate"],
+    registry=REGISTRY,
+)
+MQTT_CONNECTED = Gauge(
+    "sightline_mqtt_connected", "1 while the broker holds our subscriptions", registry=REGISTRY
+)
+MQTT_UNACKNOWLEDGED = Gauge(
+    "sightline_mqtt_unacknowledged_messages",
+    "Messages that wait to be stored and acknowledged",
+    registry=REGISTRY,
+)

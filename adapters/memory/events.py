@@ -189,6 +189,21 @@ class MemoryEvents:
         due = [a for a in first.values() if a.next_at is None or a.next_at <= now]
         return sorted(due, key=lambda alert: alert.cursor)[:limit]
 
+    async def pending_alerts(self, recipient: str) -> tuple[int, datetime | None]:
+        """How many are pending, and when the oldest of them was planned."""
+        self._home.check_open()
+        at = [
+            alert.created_at
+            for alert in self._alerts.values()
+            if alert.recipient == recipient and alert.state is AlertState.PENDING
+        ]
+        return len(at), min(at, default=None)
+
+    async def alert(self, alert_id: str) -> Alert | None:
+        """One message."""
+        self._home.check_open()
+        return self._alerts.get(alert_id)
+
     async def settle_alerts(self, alerts: Sequence[Alert]) -> None:
         """Write how deliveries went; what is delivered or superseded stays so."""
         self._home.check_open()
@@ -206,14 +221,23 @@ class MemoryEvents:
                 )
 
     async def alerts(
-        self, *, after_cursor: int = 0, limit: int = 100, key: str = "", state: str = ""
+        self,
+        *,
+        after_cursor: int = 0,
+        limit: int = 100,
+        key: str = "",
+        state: str = "",
+        recipient: str = "",
     ) -> Sequence[Alert]:
         """Alerts in order of cursor."""
         self._home.check_open()
         found = [
             alert
             for alert in self._alerts.values()
-            if alert.cursor > after_cursor and key in ("", alert.key) and state in ("", alert.state)
+            if alert.cursor > after_cursor
+            and key in ("", alert.key)
+            and state in ("", alert.state)
+            and recipient in ("", alert.recipient)
         ]
         return found[:limit]
 

@@ -120,16 +120,30 @@ class PostgresEvents:
         """Of each incident the first pending revision, if it is due; oldest first."""
         return await outbox.due(self._database, recipient, now, limit)
 
+    async def pending_alerts(self, recipient: str) -> tuple[int, datetime | None]:
+        """How many are pending, and when the oldest of them was planned."""
+        return await outbox.pending(self._database, recipient)
+
+    async def alert(self, alert_id: str) -> Alert | None:
+        """One message."""
+        return await outbox.one(self._database, alert_id)
+
     async def settle_alerts(self, alerts: Sequence[Alert]) -> None:
         """Write how deliveries went; what is delivered or superseded stays so."""
         await self._check_claim()
         await outbox.settle(self._database, alerts)
 
     async def alerts(
-        self, *, after_cursor: int = 0, limit: int = 100, key: str = "", state: str = ""
+        self,
+        *,
+        after_cursor: int = 0,
+        limit: int = 100,
+        key: str = "",
+        state: str = "",
+        recipient: str = "",
     ) -> Sequence[Alert]:
         """Alerts in order of cursor: who has seen one has seen all smaller ones."""
-        return await outbox.listed(self._database, after_cursor, limit, key, state)
+        return await outbox.listed(self._database, after_cursor, limit, key, state, recipient)
 
     # --- the loop back
     async def receipts(self, key: str) -> Sequence[Receipt]:

@@ -91,6 +91,13 @@ WHERE a.recipient = $1 AND a.state = 'pending' AND (a.next_at IS NULL OR a.next_
       WHERE first.recipient = a.recipient AND first.key = a.key AND first.state = 'pending')
 ORDER BY a.cursor LIMIT $3;
 
+-- name: pending_alerts
+SELECT count(*) AS number, min(created_at) AS oldest_at FROM sightline.alerts
+WHERE recipient = $1 AND state = 'pending';
+
+-- name: one_alert
+SELECT * FROM sightline.alerts WHERE id = $1;
+
 -- name: settle_alerts
 -- Delivered and superseded are final; a dead letter may be replayed.
 UPDATE sightline.alerts AS a SET
@@ -102,9 +109,10 @@ FROM unnest($1::text[], $2::text[], $3::integer[], $4::timestamptz[], $5::timest
 WHERE a.id = s.id AND a.state IN ('pending', 'dead');
 
 -- name: list_alerts
--- $1 behind this cursor, $2 incident key, $3 state ("" = all).
+-- $1 behind this cursor, $2 incident key, $3 state, $5 recipient ("" = all).
 SELECT * FROM sightline.alerts
 WHERE cursor > $1 AND ($2::text = '' OR key = $2) AND ($3::text = '' OR state = $3)
+  AND ($5::text = '' OR recipient = $5)
 ORDER BY cursor LIMIT $4;
 
 -- ================================================================ a restart

@@ -46,8 +46,22 @@ async def settle(database: Database, alerts: Sequence[Alert]) -> None:
 
 
 async def listed(
-    database: Database, after_cursor: int, limit: int, key: str, state: str
+    database: Database, after_cursor: int, limit: int, key: str, state: str, recipient: str
 ) -> Sequence[Alert]:
     """Alerts in order of cursor."""
-    records = await database.fetch(SQL["list_alerts"], after_cursor, clean(key), state, limit)
+    records = await database.fetch(
+        SQL["list_alerts"], after_cursor, clean(key), state, limit, clean(recipient)
+    )
     return [ALERTS.decode(record) for record in records]
+
+
+async def pending(database: Database, recipient: str) -> tuple[int, datetime | None]:
+    """How many are pending, and when the oldest of them was planned."""
+    (record,) = await database.fetch(SQL["pending_alerts"], recipient)
+    return record["number"], record["oldest_at"]
+
+
+async def one(database: Database, alert_id: str) -> Alert | None:
+    """One message."""
+    records = await database.fetch(SQL["one_alert"], clean(alert_id))
+    return ALERTS.decode(records[0]) if records else None

@@ -3,8 +3,10 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from gateway.domain.alerting.retry import Delivery
 from gateway.domain.alerting.rows import (
     Alert,
     EventIncident,
@@ -16,9 +18,10 @@ from gateway.domain.alerting.rows import (
 from gateway.domain.camera import Camera, ChannelId, Device, DeviceId
 from gateway.domain.event import Event, EventKind, Sensor
 from gateway.domain.observation import Observation
+from gateway.domain.sensor_intake import SensorIntake
 
 if TYPE_CHECKING:
-    from gateway.ports import Clock, Credential, Probe
+    from gateway.ports import Clock, Credential, Probe, Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +124,28 @@ class EventStore(Protocol):
         """Pending alerts that are due: of each key the oldest unsettled ones in order of revision."""
         ...
 
+    async def pending_alerts(self, recipient: str) -> tuple[int, datetime | None]:
+        """How many are pending, and when the oldest of them was planned."""
+        ...
+
+    async def alert(self, alert_id: str) -> Alert | None:
+        """One message."""
+        ...
+
     async def settle_alerts(self, alerts: Sequence[Alert]) -> None:
         """Write state, attempts, next_at, reason of alerts (never body, key or revision)."""
         ...
 
     async def alerts(
-        self, *, after_cursor: int = 0, limit: int = 100, key: str = "", state: str = ""
+        self,
+        *,
+        after_cursor: int = 0,
+        limit: int = 100,
+        key: str = "",
+        state: str = "",
+        recipient: str = "",
     ) -> Sequence[Alert]:
-        """Alerts in order of cursor: the pull feed of centers that cannot receive."""
+        """Alerts in order of cursor: the pull feed of centers that cannot receive. "" = all."""
         ...
 
     async def receipts(self, key: str) -> Sequence[Receipt]:
@@ -176,33 +193,37 @@ class EventSourcePort(Protocol):
         ...
 
 
-class AlertSink(Protocol):
-    """Delivers alerts to one recipient. Group `sightline.alert_sinks`."""
+@dataclass(frozen=True, slots=True)
+class SinkContext:
+    """What an alert sink is built with.
 
-    async def send(self, alert: Alert) -> "Delivery":
+    Attributes:
+        clock: signatures carry the time of the attempt.
+        url: where to, and nowhere else.
+        secrets: signing secrets `whsec_…`, newest first; two while one replaces the other.
+        timeout_s: limit of one attempt, reply included.
+        authorities: file of certificates that vouch for the center; None = those of the system.
+        parallel: attempts at the same time, at most.
+    """
+
+    clock: "Clock"
+    url: str
+    secrets: "tuple[Secret, ...]"
+    timeout_s: float = 10.0
+    authorities: Path | None = None
+    parallel: int = 8
+
+
+class AlertSink(Protocol):
+    """Delivers alerts to one recipient. Group `sightline.alert_sinks`, built from a `SinkContext`."""
+
+    async def send(self, alert: Alert) -> Delivery:
         """One attempt, within the sink's own deadline; never raises for what the center does."""
         ...
 
     async def close(self) -> None:
         """Let go."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """How one attempt ended.
-
-    Attributes:
-        delivered: the center said 2xx in time and its acknowledgement, if any, fits.
-        retry: whether trying again makes sense (False = dead letter).
-        after_s: what `Retry-After` asked for, if it did.
-        reason: for people, without secrets.
-    """
-
-    delivered: bool
-    retry: bool = True
-    after_s: float | None = None
-    reason: str = ""
 
 
 DevicesToPull = Mapping[DeviceId, Device]
@@ -274,3 +295,45 @@ class PullContext:
     subscriptions: Mapping[DeviceId, str] = field(default_factory=dict)
     limits: PullLimits = PullLimits()
     probe: "Probe | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class MqttBroker:
+    """Where sensors publish, and how we listen there.
+
+    Attributes:
+        client_id: names our session at the broker; the same after a restart, and nobody else's.
+        topics: patterns to subscribe to.
+        share: name of a shared subscription; "" = none.
+        ca_file: certificates to trust; None = those of the system.
+        session_s: how long the broker keeps our session and its messages while we are away.
+        in_flight: messages that may wait for us to acknowledge them.
+    """
+
+    host: str
+    topics: tuple[str, ...]
+    port: int = 1883
+    client_id: str = "sightline"
+    share: str = ""
+    tls: bool = False
+    ca_file: str | None = None
+    username: str = ""
+    password: str = field(default="", repr=False)
+    keepalive_s: int = 30
+    session_s: int = 604_800
+    in_flight: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class MqttContext:
+    """What the MQTT source is built with.
+
+    Attributes:
+        sensors: reads the messages; shared with the HTTP intake.
+        deliver: gets the events; their messages are acknowledged when it returned.
+    """
+
+    broker: MqttBroker
+    sensors: SensorIntake
+    deliver: Deliver
+    clock: "Clock"

@@ -338,6 +338,32 @@ async def test_alerts_are_read_behind_a_cursor_by_key_and_by_state(store: Store)
 # ---------------------------------------------------------------- reading
 
 
+async def test_one_recipient_does_not_see_what_waits_for_another(store: Store) -> None:
+    await add(
+        store,
+        alert("a1", "k1", created=5),
+        alert("a2", "k2", created=3),
+        alert("f1", "k1", created=1, recipient="feed"),
+        alert("d1", "k3", created=0, state=AlertState.DEAD),
+    )
+
+    assert await alert_ids(store, recipient="feed") == ["f1"]
+    assert await alert_ids(store, recipient="center", state="pending", key="k1") == ["a1"]
+    assert await store.events.pending_alerts("center") == (2, at(3))
+    assert await store.events.pending_alerts("feed") == (1, at(1))
+    assert await store.events.pending_alerts("nobody") == (0, None)
+
+
+async def test_one_message_is_found_by_its_id(store: Store) -> None:
+    await add(store, rows.FULL_ALERT)
+
+    found = await store.events.alert("a-full")
+
+    assert found is not None
+    assert dataclasses.replace(found, cursor=0) == rows.FULL_ALERT
+    assert await store.events.alert("nobody") is None
+
+
 async def test_pages_of_events_and_incidents_join_without_gap_or_repeat(store: Store) -> None:
     events = tuple(event(f"e{n:02d}", n // 3) for n in range(20))
     incidents = tuple(event_incident(f"x{n:02d}", n // 3, 50) for n in range(20))
