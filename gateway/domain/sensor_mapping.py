@@ -1,0 +1,411 @@
+"""What a message of a sensor means: (rule, sensor, message, last state) -> event, or why it is none.
+
+The rules are data (`config/sensors.toml`, docs/guide/sensors.md): which messages a rule is for, where in
+the payload the reading, the state, the id and the time stand, and when the sensor is in alarm.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from enum import StrEnum
+from hashlib import blake2b
+
+import orjson
+
+from gateway.domain.event import Event, EventKind, EventSource, Sensor
+
+PAYLOAD_MOST = 64 * 1024
+"""Bytes of a message; larger ones are no readings."""
+Scalar = bool | int | float | str
+_CHINA = timezone(timedelta(hours=8))
+_MILLISECONDS_FROM = 1e11
+"""An epoch time above it is in milliseconds (as seconds it would be the year 5138)."""
+_MISSING = object()
+
+
+class Form(StrEnum):
+    """What a payload is."""
+
+    JSON = "json"
+    NUMBER = "number"
+    """A plain number as text: `2.31`."""
+    TEXT = "text"
+    """A plain word: `ON`."""
+
+
+class DropReason(StrEnum):
+    """Why a message is no event."""
+
+    UNKNOWN_TOPIC = "unknown_topic"
+    """No sensor of the registry has this topic."""
+    NOT_IN_USE = "not_in_use"
+    NO_RULE = "no_rule"
+    TOO_LARGE = "too_large"
+    UNREADABLE = "unreadable"
+    """Not the declared form of payload."""
+    LIFE_SIGN = "life_sign"
+    """Battery, heartbeat: declared to be ignored."""
+    NO_VALUE = "no_value"
+    """The reading or the state is not where the rule says."""
+    UNKNOWN_STATE = "unknown_state"
+    """A state that stands in neither list of the rule."""
+    BETWEEN = "between"
+    """Between threshold and clearing value, and nothing is known from before."""
+    UNCHANGED = "unchanged"
+    """As well as before: only alarms are told again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Messages that are only signs of life: what stands at `pointer` is one of `values`."""
+
+    pointer: str
+    values: tuple[Scalar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SensorRule:
+    """How the messages of some sensors are read. Pointers are JSON pointers (RFC 6901).
+
+    Attributes:
+        name: for people and logs.
+        topic / kind: which sensors; a pattern with `+` and `#`; at least one of both is given.
+        payload: its form; in plain forms the only pointer is "" (all of it).
+        state: where the state stands, with the values that mean `active` and `inactive` (polarity);
+            compared as text without case, so `1`, `"1"` and `true`, `"TRUE"` are the same.
+        value: where the reading stands; `scale` times it is in `unit`.
+        above / below: the reading is an alarm beyond it; `clear` is where the alarm is over (hysteresis).
+        moment: each message is an alarm without an end (a button).
+        id / time: where the message's own id and time stand.
+        ignore: messages that are no readings.
+    """
+
+    name: str
+    topic: str = ""
+    kind: EventKind | None = None
+    payload: Form = Form.JSON
+    state: str | None = None
+    active: tuple[Scalar, ...] = ()
+    inactive: tuple[Scalar, ...] = ()
+    value: str | None = None
+    unit: str = ""
+    scale: float = 1.0
+    above: float | None = None
+    below: float | None = None
+    clear: float | None = None
+    moment: bool = False
+    id: str | None = None
+    time: str | None = None
+    ignore: tuple[Ignored, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What came in.
+
+    Attributes:
+        mark: names this message among others with the same content, the same at each redelivery
+            (packet id, `webhook-id`); it tells two presses of a button apart that send the same text.
+    """
+
+    topic: str
+    payload: bytes
+    received_at: datetime
+    source: EventSource
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A message that is no event."""
+
+    reason: DropReason
+    detail: str = ""
+
+
+# --- the decision
+
+
+def applies(rule: SensorRule, sensor: Sensor) -> bool:
+    """Whether a rule is for a sensor."""
+    if rule.kind is not None and rule.kind is not sensor.kind:
+        return False
+    return not rule.topic or topic_matches(rule.topic, sensor.topic)
+
+
+def decide(
+    rule: SensorRule, sensor: Sensor, message: Message, *, before: bool | None = None
+) -> Event | Dropped:
+    """What a message means.
+
+    Args:
+        rule: one that applies to the sensor.
+        sensor: who sent it.
+        message: as received.
+        before: the sensor's last state; None = not known.
+    """
+    if len(message.payload) > PAYLOAD_MOST:
+        return Dropped(DropReason.TOO_LARGE, f"{len(message.payload)} bytes")
+    content = _read(rule.payload, message.payload)
+    # A button whose message we cannot read was still pressed.
+    if content is _MISSING and not (rule.moment and message.payload.strip()):
+        return Dropped(DropReason.UNREADABLE, f"not {rule.payload}")
+    for ignored in rule.ignore:
+        if _word(find(content, ignored.pointer)) in _words(ignored.values):
+            return Dropped(DropReason.LIFE_SIGN, ignored.pointer)
+    value = None if rule.value is None else _number(find(content, rule.value))
+    if value is not None:
+        value *= rule.scale
+    active = _judge(rule, content, value, before=before)
+    if isinstance(active, Dropped):
+        return active
+    device_at = None if rule.time is None else _time(find(content, rule.time))
+    return Event(
+        id=_identity(rule, sensor, message, content, active=active, timed=device_at is not None),
+        source=message.source,
+        kind=sensor.kind,
+        received_at=message.received_at,
+        sensor=sensor.id,
+        device_at=device_at,
+        active=active,
+        value=value,
+        unit=rule.unit if value is not None else "",
+        topic=message.topic,
+    )
+
+
+def _judge(
+    rule: SensorRule, content: object, value: float | None, *, before: bool | None
+) -> bool | Dropped | None:
+    """In alarm, well, or a moment (None)."""
+    if rule.moment:
+        return None
+    if rule.state is not None:
+        active = _state(rule, find(content, rule.state))
+    elif value is None:
+        active = Dropped(DropReason.NO_VALUE, f"no number at {rule.value!r}")
+    else:
+        active = _beyond(rule, value, before=before)
+    if active is False and before is False:
+        return Dropped(DropReason.UNCHANGED)
+    return active
+
+
+def _state(rule: SensorRule, found: object) -> bool | Dropped:
+    if found is _MISSING:
+        return Dropped(DropReason.NO_VALUE, f"nothing at {rule.state!r}")
+    word = _word(found)
+    if word in _words(rule.active):
+        return True
+    if word in _words(rule.inactive):
+        return False
+    return Dropped(DropReason.UNKNOWN_STATE, str(word)[:40])
+
+
+def _beyond(rule: SensorRule, value: float, *, before: bool | None) -> bool | Dropped:
+    """A threshold with hysteresis, in the direction that the rule gives."""
+    sign = 1.0 if rule.above is not None else -1.0
+    limit = rule.above if rule.above is not None else rule.below
+    assert limit is not None  # noqa: S101 - `problems` refuses a rule without any
+    clear = limit if rule.clear is None else rule.clear
+    if sign * (value - limit) > 0:
+        return True
+    if sign * (value - clear) <= 0:
+        return False
+    return Dropped(DropReason.BETWEEN, f"{value:g}") if before is None else before
+
+
+def _identity(
+    rule: SensorRule,
+    sensor: Sensor,
+    message: Message,
+    content: object,
+    *,
+    active: bool | None,
+    timed: bool,
+) -> str:
+    """The same for a message that comes again, another one for a new message.
+
+    An id of the sensor's own counts once for each state: some give begin and end of an alarm one id.
+    Otherwise it is the content with its time; content without any time needs the mark of the transport.
+    """
+    own = _MISSING if rule.id is None else find(content, rule.id)
+    parts: tuple[object, ...]
+    if own is _MISSING or own in (None, "") or isinstance(own, dict | list):
+        parts = ("content", message.topic, "" if timed else message.mark)
+    else:
+        parts = ("id", own, active)
+    digest = blake2b(digest_size=12)
+    for part in (sensor.id, *parts):
+        digest.update(str(part).encode() + b"\n")
+    if parts[0] == "content":
+        digest.update(message.payload)
+    return f"sensor-{digest.hexdigest()}"
+
+
+# --- reading
+
+
+def find(content: object, pointer: str) -> object:
+    """What stands at a JSON pointer; a value of its own where nothing does."""
+    for token in pointer.split("/")[1:]:
+        key = token.replace("~1", "/").replace("~0", "~")
+        if isinstance(content, dict):
+            content = content.get(key, _MISSING)
+        elif isinstance(content, list) and key.isdecimal() and key.isascii():
+            index = int(key[:9])
+            content = content[index] if str(index) == key and index < len(content) else _MISSING
+        else:
+            return _MISSING
+    return content
+
+
+def _read(form: Form, payload: bytes) -> object:
+    try:
+        if form is Form.JSON:
+            return orjson.loads(payload)
+        text = payload.decode("utf-8").strip()
+    except ValueError:
+        return _MISSING
+    if form is Form.TEXT:
+        return text or _MISSING
+    number = _number(text)
+    return _MISSING if number is None else number
+
+
+def _number(found: object) -> float | None:
+    """A finite number; devices also send them as text."""
+    if isinstance(found, bool) or not isinstance(found, int | float | str):
+        return None
+    try:
+        number = float(found)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _word(found: object) -> object:
+    """A state as comparable text; what is no scalar is like nothing else."""
+    if isinstance(found, bool):
+        return "true" if found else "false"
+    if isinstance(found, int | float):
+        return f"{found:g}"
+    return found.strip().casefold() if isinstance(found, str) else _MISSING
+
+
+def _words(values: Sequence[Scalar]) -> frozenset[object]:
+    return frozenset(map(_word, values))
+
+
+def _time(found: object) -> datetime | None:
+    """ISO 8601 (Beijing time where no offset is given) or epoch seconds or milliseconds."""
+    number = _number(found)
+    try:
+        if number is not None:
+            seconds = number / 1000 if abs(number) >= _MILLISECONDS_FROM else number
+            return datetime.fromtimestamp(seconds, UTC)
+        if isinstance(found, str):
+            at = datetime.fromisoformat(found.strip())
+            return (at if at.tzinfo else at.replace(tzinfo=_CHINA)).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    return None
+
+
+# --- topics
+
+
+def topic_matches(pattern: str, topic: str) -> bool:
+    """Whether a topic fits a pattern of MQTT (`+` = one level, `#` = the rest, also nothing)."""
+    wanted, given = pattern.split("/"), topic.split("/")
+    if topic.startswith("$") and wanted[0] in {"+", "#"}:
+        return False  # the broker's own topics are never meant
+    for n, level in enumerate(wanted):
+        if level == "#":
+            return True
+        if n >= len(given) or level not in {"+", given[n]}:
+            return False
+    return len(wanted) == len(given)
+
+
+def bad_pattern(pattern: str) -> str:
+    """What is wrong with a topic pattern; "" = nothing."""
+    levels = pattern.split("/")
+    if not pattern or "\x00" in pattern:
+        return "is empty or holds a zero byte"
+    if any("#" in level and level != "#" for level in levels) or "#" in levels[:-1]:
+        return "`#` must be the whole last level"
+    if any("+" in level and level != "+" for level in levels):
+        return "`+` must be a whole level"
+    return ""
+
+
+# --- the check at start
+
+
+def problems(rules: Sequence[SensorRule]) -> list[str]:
+    """Everything that is wrong with the rules, each starting with where it is."""
+    found: list[str] = []
+    names: set[str] = set()
+    for n, rule in enumerate(rules):
+        where = f"rules.{n} ({rule.name})"
+        if not rule.name or rule.name in names:
+            found.append(f"{where}: needs a name of its own")
+        names.add(rule.name)
+        found += [f"{where}: {problem}" for problem in (*_scope(rule), *_alarm(rule))]
+        found += [f"{where}: {problem}" for problem in _pointers(rule)]
+    return found
+
+
+def _scope(rule: SensorRule) -> list[str]:
+    if not rule.topic:
+        return [] if rule.kind is not None else ["needs topic, kind or both"]
+    wrong = bad_pattern(rule.topic)
+    return [f"topic: {wrong}"] if wrong else []
+
+
+def _alarm(rule: SensorRule) -> list[str]:
+    """What is wrong with how the alarm is told."""
+    ways = [rule.state is not None, rule.above is not None, rule.below is not None, rule.moment]
+    found = [] if sum(ways) == 1 else ["needs exactly one of state, above, below, moment"]
+    if rule.state is not None:
+        both = _words(rule.active) & _words(rule.inactive)
+        if not rule.active or not rule.inactive:
+            found.append("state: needs the values that mean active and those that mean inactive")
+        if both:
+            found.append(f"state: both active and inactive: {', '.join(sorted(map(str, both)))}")
+    numbers = (rule.above, rule.below, rule.clear, rule.scale)
+    if (
+        any(number is not None and not math.isfinite(number) for number in numbers)
+        or not rule.scale
+    ):
+        found.append("above, below, clear, scale: must be finite, and scale not 0")
+    limited = rule.above is not None or rule.below is not None
+    if limited and rule.value is None:
+        found.append("value: a threshold needs a reading")
+    if rule.clear is None:
+        return found
+    if not limited:
+        found.append("clear: belongs to above or below")
+    elif rule.clear > (rule.above if rule.above is not None else math.inf):
+        found.append("clear: must not be above `above`")
+    elif rule.clear < (rule.below if rule.below is not None else -math.inf):
+        found.append("clear: must not be below `below`")
+    return found
+
+
+def _pointers(rule: SensorRule) -> list[str]:
+    named = [("state", rule.state), ("value", rule.value), ("id", rule.id), ("time", rule.time)]
+    named += [(f"ignore.{n}.pointer", one.pointer) for n, one in enumerate(rule.ignore)]
+    found = []
+    for name, pointer in named:
+        if pointer is None:
+            continue
+        if rule.payload is not Form.JSON and pointer:
+            found.append(f"{name}: a plain payload has no parts; write an empty pointer")
+        elif pointer and not pointer.startswith("/"):
+            found.append(f"{name}: {pointer!r} is no JSON pointer: it begins with /")
+        elif "~" in pointer.replace("~0", "").replace("~1", ""):
+            found.append(f"{name}: {pointer!r} is no JSON pointer: ~ is written ~0")
+    return found
