@@ -108,6 +108,8 @@ class Desk:
         self._stored = 0
         self._stored_changed = asyncio.Event()
         self._filled = asyncio.Event()
+        self._located = asyncio.Event()
+        self._located.set()
         self._ticked_at: datetime | None = None
         self._counted_at: datetime | None = None
 
@@ -149,16 +151,30 @@ class Desk:
                 self.teller.receipts[key] = list(found)
 
     async def take_archive(self, inventory: Inventory) -> None:
-        """A new archive: cameras, network, sensors, and the shapes of its grid cells.
+        """A new archive: cameras, network and sensors; the shapes of its cells follow (`run`).
 
         Raises:
             StoreUnavailable: the store does not answer; the archive before stays.
         """
-        sensors = await self.store.events.load_sensors()
-        if inventory.grids:
-            await self.atlas.load_cells(self.store)
+        self.atlas.take_sensors(await self.store.events.load_sensors())
         self.atlas.take_inventory(inventory)
-        self.atlas.take_sensors(sensors)
+        if inventory.grids:
+            self._located.clear()
+            self._filled.set()
+
+    async def _locate(self) -> None:
+        """Load the cells of a new archive; until that is done sources wait."""
+        retry = RETRY_FIRST_S
+        while not self._located.is_set():
+            try:
+                await self.atlas.load_cells(self.store)
+            except StoreUnavailable as error:
+                log.warning("grid cells are not loaded yet", reason=str(error))
+                await asyncio.sleep(retry)
+                retry = min(RETRY_MOST_S, 2 * retry)
+            else:
+                self._located.set()
+                log.info("grid cells loaded", cells=len(self.atlas.cells))
 
     # --- signals in
 
@@ -172,6 +188,7 @@ class Desk:
         """
         try:
             async with asyncio.timeout(self.limits.deliver_s):
+                await self._located.wait()
                 batch = 0
                 for first in range(0, len(events), SLICE):
                     while self.waiting >= self.limits.rows_most:
@@ -322,6 +339,7 @@ class Desk:
         """Move time and write, until cancelled."""
         retry = RETRY_FIRST_S
         while True:
+            await self._locate()
             try:
                 async with asyncio.timeout(TICK_S):
                     await self._filled.wait()

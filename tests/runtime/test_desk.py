@@ -20,6 +20,7 @@ from gateway.domain.alerting.rows import (
     WorkOrder,
     WorkOrderState,
 )
+from gateway.domain.archive import ImportRecord
 from gateway.domain.camera import (
     Camera,
     ChannelId,
@@ -452,3 +453,22 @@ async def test_a_batch_that_was_written_once_more_changes_nothing(town: Town) ->
 
     assert await town.store.events.alerts() == alerts
     assert alerts[0].body["data"]["severity"] == Severity.CRITICAL
+
+
+async def test_sources_wait_until_the_cells_of_a_new_archive_are_loaded(town: Town) -> None:
+    record = ImportRecord("i1", town.now, "值班员", (), ())
+    await town.store.save_import(record, inventory())
+    town.desk.atlas.cells = CellIndex(())
+    await town.desk.take_archive(inventory())
+    waits = asyncio.create_task(town.desk.deliver([town.event("a", active=True)]))
+    await asyncio.sleep(0.01)
+    assert not waits.done()
+
+    loop = asyncio.create_task(town.desk.run())
+    try:
+        await asyncio.wait_for(waits, 5)
+    finally:
+        loop.cancel()
+
+    (told,) = await town.alerts()
+    assert told.body["data"]["links"][0]["grid"] == CELLS[1].id
