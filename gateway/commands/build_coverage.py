@@ -6,6 +6,7 @@ import signal
 import sys
 
 from gateway.app import open_store
+from gateway.children import end_with_parent
 from gateway.runtime.model_source import Built, answer, read
 from gateway.settings import Settings
 
@@ -18,6 +19,7 @@ async def build(settings: Settings) -> Built:
 
 def main() -> None:
     """Settings come in, the model goes out."""
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service decides when it ends
     settings = pickle.load(sys.stdin.buffer)  # noqa: S301 - the service wrote it
     answer(asyncio.run(build(settings)))

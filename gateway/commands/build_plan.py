@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from gateway.app import open_store
+from gateway.children import end_with_parent
 from gateway.domain.coverage.place import PlaceList
 from gateway.errors import SightlineError, UsageError
 from gateway.inventory import Inventory
@@ -48,6 +49,7 @@ def answer(planner: Planner, desk: WhatIfDesk, question: dict[str, Any]) -> None
 
 def main() -> None:
     """Serve until the input ends."""
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service decides when it ends
     told = pickle.load(sys.stdin.buffer)  # noqa: S301 - the service wrote it
     try:

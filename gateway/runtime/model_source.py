@@ -18,6 +18,7 @@ import numpy as np
 import orjson
 import shapely
 
+from gateway.children import command
 from gateway.coverage_config import load_optics
 from gateway.domain.coverage.build import build_model
 from gateway.domain.coverage.figures import PlaceFacts, designed_area
@@ -102,7 +103,7 @@ def from_child(module: str, told: bytes) -> Source:
 
     async def source() -> AsyncIterator[Built | Floats]:
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", module,
+            *command(module),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
             start_new_session=True,
         )  # fmt: skip

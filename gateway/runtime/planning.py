@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import pickle
-import sys
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +11,7 @@ from typing import Any
 import orjson
 import structlog
 
+from gateway.children import command
 from gateway.errors import Refused, StoreUnavailable, Unavailable, UsageError
 from gateway.inventory import Inventory
 from gateway.ports import Clock, Store
@@ -51,7 +51,7 @@ class PlanChild:
             Unavailable: it does not come up.
         """
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", self.module, limit=LINE_MAX,
+            *command(self.module), limit=LINE_MAX,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
             start_new_session=True,
         )  # fmt: skip
