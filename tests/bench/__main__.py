@@ -30,6 +30,7 @@ PARTS = (
     "memory",
     "pulls",
     "coverage_live",
+    "plan",
     "live",
 )
 
@@ -109,6 +110,12 @@ def _live() -> object:
     return live.run()
 
 
+def _plan() -> object:
+    from bench import planning
+
+    return planning.measure()
+
+
 def _coverage_live() -> object:
     from bench import coverage_live
 
@@ -127,6 +134,7 @@ RUN: dict[str, Callable[[], object]] = {
     "pulls": _pulls,
     "live": _live,
     "coverage_live": _coverage_live,
+    "plan": _plan,
 }
 
 
@@ -159,6 +167,10 @@ GOALS: tuple[tuple[str, str, float, tuple[str, ...]], ...] = (
     ("coverage: storm of 1,000 outages, s", "<=", 0.5, ("coverage_live", "storm", "one_batch_s")),
     ("coverage: counts wrong after 100,000 changes", "<=", 0, ("coverage_live", "walk", "wrong_counts")),
     ("coverage: area drift after 100,000 changes, m2", "<=", 1, ("coverage_live", "walk", "area_drift_m2")),
+    ("plan: 50 of 5,000 poles, 8 directions, s", "<=", 2, ("plan", "one_lens", "solve_s")),
+    ("plan: its proven gap, %", "<=", 2, ("plan", "one_lens", "gap_percent")),
+    ("plan: lenses, three a site, backup, s", "<=", 15, ("plan", "all_together", "solve_s")),
+    ("plan: a change by hand, s", "<=", 0.2, ("plan", "what_if_s")),
     ("event-loop lag p99, ms", "<=", 50, ("live", "demo", "loop_lag_ms", "p99")),
     ("summary p99 while polling, ms", "<=", 50, ("live", "api", SUMMARY, "p99_ms")),
     ("page of cameras p99 while polling, ms", "<=", 50, ("live", "api", PAGE, "p99_ms")),

@@ -17,7 +17,7 @@ from gateway.domain.planning.swap import improve
 ROUNDS = 400
 GOOD_ENOUGH = 0.005
 """Stop when the gap is proven to be no larger."""
-EVERY = 10
+EVERY = 20
 """Rounds between two looks at whether the bound's own choice is better."""
 GREEDY_DONE, SWAPS_DONE = 0.2, 0.4
 """Shares of the work, for the progress shown."""
