@@ -22,6 +22,9 @@ from gateway.ports import Credential
 
 MOVED_S = 5.0
 """A signature is repeated only if the device's clock moved by more than this."""
+STALE_S = 4.0
+"""Devices refuse a token that is older than some 5 s. One that was refused so long after it was signed
+may have waited in the network, and says nothing of the credential."""
 BUSY_WAIT_S = 0.7
 """How long a device that looked busy is left alone before it is asked once more (quirk 7)."""
 _TEXT_LIMIT = 4096
@@ -239,11 +242,17 @@ class Signer:
             headers = {**headers, "Authorization": proof}
         outcome: Reply | NoReply | None = None
         called = Called(Kind.LOST)
+        begun = asyncio.get_running_loop().time()
         try:
             outcome = await self.transport.post(self.device, path, body, headers, self.deadline)
             called = self._weighed(outcome)
         finally:
             self._count(outcome, called, asked)
+        took = asyncio.get_running_loop().time() - begun
+        if called.kind in REFUSALS and asked is None and took > STALE_S:
+            return Called(
+                Kind.LOST, f"refused {took:.1f} s after it was signed: too late to tell"
+            ), None
         return called, outcome if isinstance(outcome, Reply) else None
 
     def _weighed(self, outcome: Reply | NoReply) -> Called:

@@ -10,7 +10,7 @@ import pytest
 from fakes.onvif_device import PASSWORD, OnvifDevice, Request, fault, recorded
 from fakes.onvif_watch import Watch, causes, credential, each_transport, trace  # noqa: F401
 
-from adapters.onvif import budget
+from adapters.onvif import budget, signing
 from adapters.onvif.codec import Codec
 from gateway.domain.observation import AuthScheme, DeviceMemory, FaultCause, Instant, Step, Verdict
 
@@ -166,6 +166,29 @@ async def test_a_slow_device_with_a_known_credential_is_not_paused(watch: Watch)
     assert all(a.verdict is Verdict.ANSWERED and a.found == () for a in answers)
     assert not answers[0].tested & LOGIN
     assert answers[0].ended - answers[0].started < 0.4
+
+
+async def test_a_refusal_long_after_signing_says_nothing_of_the_credential(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request waited in a network that was cut meanwhile; the device found its token too old."""
+    monkeypatch.setattr(signing, "STALE_S", 0.2)
+
+    async def late(_: Request, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.3)
+        writer.write(fault("ter:NotAuthorized", "Sender not Authorized"))
+
+    async with OnvifDevice() as camera:
+        await watch.signed(camera.device())
+        camera.replies["GetDeviceInformation"] = late
+        answer = await watch.signed(camera.device())
+        assert (answer.verdict, answer.found) == (Verdict.ANSWERED, ())
+        assert not answer.tested & LOGIN
+        assert "too late to tell" in trace(answer)
+        assert answer.memory is not None
+        assert len(answer.memory.refused_at) == 1, "the device may have counted it"
+        monkeypatch.setattr(signing, "STALE_S", 5.0)
+        assert causes(await watch.signed(camera.device())) == {FaultCause.AUTH}
 
 
 async def test_a_stale_nonce_is_renewed_once_and_is_no_refusal(watch: Watch) -> None:
