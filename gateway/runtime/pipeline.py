@@ -35,6 +35,7 @@ from gateway.runtime.mailbox import Mailbox
 from gateway.runtime.poller import Poller
 from gateway.runtime.recorder import Recorder
 from gateway.runtime.restore import keep_windows, load, restore
+from gateway.runtime.retention import Retention
 from gateway.runtime.stats import Stats
 from gateway.runtime.supervisor import Stage
 from gateway.settings import Settings
@@ -95,6 +96,7 @@ class Pipeline:
         self.poller.on_stall = judge.stalled
         self.projection = projection
         self.recorder = Recorder(store, clock, judge.known_until)
+        self.retention = Retention(store, clock, settings.store)
         self.canaries = Canaries(clock, settings.network.canaries, settings.poll.connect_s, judge)
         self.coverage: CoverageWorker | None = None
         self.desk: Desk | None = None
@@ -120,6 +122,7 @@ class Pipeline:
             "canaries": self.canaries.run,
             "imports": self.watch_imports,
             "clock": self.watch_clock,
+            "retention": self.retention.run,
         }
 
     def start(
