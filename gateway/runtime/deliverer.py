@@ -129,7 +129,7 @@ class Deliverer:
         self._touched: set[str] = set()
         """Keys that ended while the outbox was being read: what was read of them is old."""
         self._unsettled: dict[str, Alert] = {}
-        self._tokens = 1.0
+        self._tokens = self._burst
         self._filled_at = clock.now()
         self._store_at = Instant(0.0)
         self._looks_at = Instant(0.0)
@@ -142,6 +142,11 @@ class Deliverer:
 
     def _now(self) -> datetime:
         return self.clock.utc(self.clock.now())
+
+    @property
+    def _burst(self) -> float:
+        """Messages that may go out at once: a fifth of a second's worth."""
+        return max(1.0, self.limits.rate_per_s / 5)
 
     @property
     def oldest_s(self) -> float:
@@ -251,7 +256,7 @@ class Deliverer:
     def _take_token(self, now: Instant) -> float:
         """0 = go; else seconds until one may."""
         rate = self.limits.rate_per_s
-        self._tokens = min(max(1.0, rate / 5), self._tokens + (now - self._filled_at) * rate)
+        self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * rate)
         self._filled_at = now
         if self._tokens < 1.0:
             return (1.0 - self._tokens) / rate
