@@ -89,6 +89,8 @@ class MqttSource:
         self._broker = context.broker
         self.connected = asyncio.Event()
         """Set while the broker holds our subscriptions."""
+        self.waiting = 0
+        """Messages that came and are not acknowledged."""
 
     async def run(self) -> None:
         """Bring events until cancelled; reconnects with back-off and jitter."""
@@ -128,10 +130,12 @@ class MqttSource:
                 batch = [first]
                 while len(batch) < BATCH and not arrivals.empty():
                     batch.append(arrivals.get_nowait())
-                MQTT_UNACKNOWLEDGED.set(len(batch) + arrivals.qsize())
+                self.waiting = len(batch) + arrivals.qsize()
+                MQTT_UNACKNOWLEDGED.set(self.waiting)
                 await self._store(await self._read(batch))
                 acknowledge(batch)
-                MQTT_UNACKNOWLEDGED.set(arrivals.qsize())
+                self.waiting = arrivals.qsize()
+                MQTT_UNACKNOWLEDGED.set(self.waiting)
 
     async def _read(self, batch: Sequence[aiomqtt.Message]) -> list[Event]:
         """The events in a batch, in order."""

@@ -11,6 +11,7 @@
 | `footprints.geojson` | id, synthetic; Polygon: buildings |
 | `prohibited.geojson` | id, name, kind, synthetic; Polygon: where no camera may look |
 | `candidates.csv` | id, name, kind, longitude, latitude, power, network, cost: poles to come |
+| `sensors.csv` | id, name, kind, topic, longitude, latitude, township_code, village_code, grid_id |
 | `credentials.csv` | name, username, password; readable by its owner only |
 
 `cameras.csv` names an access switch in `node_id`; devices with several channels are rows of
@@ -30,6 +31,7 @@ from adapters.virtual.fleet import CREDENTIAL_SET
 from adapters.virtual.model import VirtualDevice, VirtualDistrict
 from adapters.virtual.names import SYNTHETIC, division_rows
 from adapters.virtual.plane import DECIMALS
+from adapters.virtual.sensors import SENSOR_COLUMNS, build_sensors, sensor_rows
 from gateway.domain.camera import Camera, GridCell
 
 GBT_COLUMNS = (
@@ -60,7 +62,7 @@ def write_archive(district: VirtualDistrict, folder: Path) -> dict[str, Path]:
     """Write all files of a district into `folder` (made if missing), over older ones.
 
     Returns:
-        The paths by name: cameras, nodes, divisions, windows, candidates, grids, places, footprints,
+        The paths by name: cameras, nodes, divisions, windows, candidates, sensors, grids, places, footprints,
         prohibited, credentials.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -70,6 +72,7 @@ def write_archive(district: VirtualDistrict, folder: Path) -> dict[str, Path]:
         "divisions": (DIVISION_COLUMNS, _division_rows(district)),
         "windows": (WINDOW_COLUMNS, _window_rows(district)),
         "candidates": (CANDIDATE_COLUMNS, _candidate_rows(district)),
+        "sensors": (SENSOR_COLUMNS, sensor_rows(build_sensors(district))),
     }
     features = {
         "grids": _grid_features(district.grids),
