@@ -56,8 +56,8 @@ _ENVELOPE: Final = (
 
 
 def duration(seconds: float) -> str:
-    """An xs:duration of whole seconds; part of them where there is no whole one."""
-    return f"PT{seconds:.0f}S" if seconds >= 1 else f"PT{seconds:.3f}S"
+    """An xs:duration; with a fraction only where there is one: some devices cannot read it."""
+    return f"PT{seconds:.0f}S" if seconds == int(seconds) else f"PT{seconds:.3f}S"
 
 
 def moment(at: datetime) -> str:

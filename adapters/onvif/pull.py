@@ -11,10 +11,9 @@ docs/adr/0018 tells what was measured.
 """
 
 import asyncio
-import heapq
 import random
 import secrets
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -29,21 +28,17 @@ from adapters.onvif.http1 import Http1Transport
 from adapters.onvif.logins import Logins
 from adapters.onvif.notifications import EmptyPulls, read_notifications, times
 from adapters.onvif.probe import OnvifProbe
-from adapters.onvif.pull_point import NEVER, QUICK_S, Phase, PullPoint, recall, remember
+from adapters.onvif.pull_news import STORE_WAIT_S, PullNews
+from adapters.onvif.pull_point import NEVER, QUICK_S, Phase, PullPoint, recall
 from adapters.onvif.signing import REFUSALS, Called, Kind, ended
 from adapters.onvif.subscribing import Subscribing
 from adapters.onvif.topics import read_topics
 from adapters.onvif.transport import Keeping, NoReply, Reply
-from adapters.onvif.verdict import HALF_SECOND_S, SERVICE, WITH_CLOCK
+from adapters.onvif.turns import Turns
 from gateway.domain.camera import Camera, Device, DeviceId
 from gateway.domain.event import Event
 from gateway.domain.observation import (
-    Answer,
     AuthScheme,
-    Instant,
-    Observation,
-    Step,
-    Verdict,
 )
 from gateway.errors import StoreUnavailable
 from gateway.metrics import PULL_POINTS, PULLS, SUBSCRIBES
@@ -53,17 +48,12 @@ log = structlog.get_logger("sightline.pull")
 TICK_S: Final = 0.05
 KEPT: Final = 20_000
 """Connections of pulls, at most: as many as there may be devices."""
-OBSERVED_EVERY_S: Final = 2.0
-"""A device that answers more often than this is not told of each time."""
 AFTER_MESSAGES_S: Final = 0.25
 """Messages that come one by one are fetched together."""
-STARTS_A_TICK: Final = 100
-_STORE_WAIT_S: Final = (0.5, 10.0)
 _REBOOT_JITTER_S: Final = 3.0
 _PAUSED_S: Final = 60.0
 _METRICS_EVERY: Final = 40
 _CLOSING: Final = 100
-_TESTED: Final = WITH_CLOCK[SERVICE]
 _OK: Final = 200
 
 
@@ -89,15 +79,14 @@ class OnvifPullSource:
         self._translator = Translator(read_topics(), context.channels)
         self._empty = EmptyPulls()
         self._points: dict[DeviceId, PullPoint] = {}
-        self._agenda: list[tuple[float, DeviceId]] = []
-        self._queue: deque[DeviceId] = deque()
+        self._turns = Turns(self._points, self._limits.creations_per_s)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._unsaved: dict[DeviceId, str] = {}
-        self._credit = 0.0
+        self._news = PullNews(context, self._logins, self._translator, self._probe)
         self._body = calls.pull(self._limits.pull_s, self._limits.messages)
         self._closing = False
         for device in context.devices.values():
-            self._add(recall(device, context.subscriptions.get(device.id, "")))
+            text = context.subscriptions.get(device.id, "")
+            self._add(recall(device, text, context.push.get(device.id, "")))
 
     # --- what others see
 
@@ -121,16 +110,16 @@ class OnvifPullSource:
         for device in devices.values():
             point = self._points.get(device.id)
             if point is None:
-                self._add(PullPoint(device))
+                self._add(PullPoint(device, consumer=self._context.push.get(device.id, "")))
             elif point.device != device:
                 self._drop(device.id)
-                self._add(PullPoint(device))
+                self._add(PullPoint(device, consumer=self._context.push.get(device.id, "")))
 
     # --- EventSourcePort
 
     async def run(self) -> None:
         """Pull until cancelled."""
-        self._spawn(self._save())
+        self._spawn(self._news.save())
         self._resume()
         turns = 0
         try:
@@ -158,7 +147,7 @@ class OnvifPullSource:
                 called = await self._short.unsubscribe(point)
                 if called.kind is not Kind.LOST:
                     point.lose()
-                    self._unsaved[point.device.id] = ""
+                    self._news.unsaved[point.device.id] = ""
 
         standing = [p for p in self._points.values() if p.where is not None]
         standing.sort(key=lambda point: not point.live)
@@ -169,65 +158,44 @@ class OnvifPullSource:
             log.info("not all pull points were ended in time", left=len(standing))
         try:
             async with asyncio.timeout(2.0):
-                await self._save_all()
+                await self._news.save_all()
         except (TimeoutError, StoreUnavailable):
-            log.info("what was unsubscribed could not be noted", left=len(self._unsaved))
+            log.info("what was unsubscribed could not be noted", left=len(self._news.unsaved))
         await self._transport.close()
 
     # --- the loop
 
     def step(self, now: float) -> None:
         """Do what is due."""
-        agenda = self._agenda
-        while agenda and agenda[0][0] <= now:
-            at, device = heapq.heappop(agenda)
-            point = self._points.get(device)
-            if point is not None and point.due == at:
-                self._act(point, now)
-        self._credit = min(
-            max(1.0, self._limits.creations_per_s),
-            self._credit + TICK_S * self._limits.creations_per_s,
-        )
-        for _ in range(min(len(self._queue), int(self._credit), STARTS_A_TICK)):
-            point = self._points.get(self._queue.popleft())
-            if point is not None and point.phase is Phase.QUEUED:
-                self._credit -= 1.0
-                self._begin(point)
+        for point in self._turns.due(now):
+            self._act(point, now)
+        for point in self._turns.begun(now):
+            self._begin(point)
         aged = self._translator.age(now, self._utc())
         if aged:
             self._spawn(self._store(aged))
 
     def _add(self, point: PullPoint) -> None:
         self._points[point.device.id] = point
-        self._enqueue(point)
-
-    def _enqueue(self, point: PullPoint) -> None:
-        point.phase = Phase.QUEUED
-        point.due = NEVER
-        self._queue.append(point.device.id)
+        self._turns.enqueue(point)
 
     def _drop(self, device: DeviceId) -> None:
         point = self._points.pop(device)
-        self._live(point, live=False)
+        self._news.live(point, live=False)
         self._transport.forget(device)
         self._translator.forget(device)
         if point.where is not None:
-            self._unsaved[device] = ""
+            self._news.unsaved[device] = ""
 
     def _resume(self) -> None:
         """After a restart of the loop: what was under way begins anew."""
         self._closing = False
         for point in self._points.values():
             if point.phase is Phase.BUSY:
-                self._enqueue(point)
-
-    def _at(self, point: PullPoint, phase: Phase, at: float) -> None:
-        point.phase = phase
-        point.due = at
-        heapq.heappush(self._agenda, (at, point.device.id))
+                self._turns.enqueue(point)
 
     def _wait(self, point: PullPoint, seconds: float) -> None:
-        self._at(point, Phase.WAITING, asyncio.get_running_loop().time() + seconds)
+        self._turns.at(point, Phase.WAITING, asyncio.get_running_loop().time() + seconds)
 
     def _act(self, point: PullPoint, now: float) -> None:
         if point.phase is Phase.PULLING:
@@ -239,8 +207,12 @@ class OnvifPullSource:
 
     def _begin(self, point: PullPoint) -> None:
         """Its turn in the queue came: with a remembered subscription try that one first."""
-        work = self._create(point) if point.where is None else self._prove(point)
-        self._busy(point, work)
+        if point.where is None:
+            self._busy(point, self._create(point))
+        elif point.consumer:
+            self._busy(point, self._renew(point))
+        else:
+            self._busy(point, self._prove(point))
 
     def _busy(self, point: PullPoint, work: Coroutine[Any, Any, None]) -> None:
         point.phase = Phase.BUSY
@@ -270,6 +242,9 @@ class OnvifPullSource:
         device = point.device
         if self._closing or self._points.get(device.id) is not point:
             return
+        if point.consumer:
+            self._await_pushes(point)
+            return
         credential = self._logins.credential(device)
         if credential is None or not self._logins.known_good(device.id, credential):
             self._busy(point, self._prove(point))
@@ -297,7 +272,15 @@ class OnvifPullSource:
             self._busy(point, self._connect(point))
             return
         point.sent_at = now
-        self._at(point, Phase.PULLING, now + self._limits.pull_s + self._limits.grace_s)
+        self._turns.at(point, Phase.PULLING, now + self._limits.pull_s + self._limits.grace_s)
+
+    def _await_pushes(self, point: PullPoint) -> None:
+        """It pushes: nothing to do, and no connection to hold, until its subscription is renewed."""
+        self._transport.let_go(point.device.id)
+        if point.renew_at > asyncio.get_running_loop().time():
+            self._turns.at(point, Phase.WAITING, point.renew_at)
+        else:
+            self._busy(point, self._renew(point))
 
     async def _connect(self, point: PullPoint) -> None:
         limit = asyncio.get_running_loop().time() + self._limits.connect_s
@@ -320,7 +303,7 @@ class OnvifPullSource:
         elif outcome.status == _OK and outcome.flaw is None and self._empty.is_known(outcome.body):
             if point.challenge is not None:
                 point.challenge = point.challenge.used
-            self._heard(point, self._empty.current(outcome.body), outcome)
+            self._news.heard(point, self._empty.current(outcome.body), outcome)
             self._emptied(point, now)
         else:
             self._take(point, ended(outcome), outcome, now)
@@ -369,7 +352,7 @@ class OnvifPullSource:
             if not point.renews and told.life_s is not None:
                 point.ends_at = now + told.life_s  # pulling may prolong it (quirk 21)
             notes = read_notifications(called.soap.content)
-            self._heard(point, told.current, reply)
+            self._news.heard(point, told.current, reply)
             if not notes:
                 if reply is not None and not called.soap.mended and reply.flaw is None:
                     self._empty.learn(reply.body)
@@ -397,7 +380,7 @@ class OnvifPullSource:
             self._wait(point, pause_s)
 
     async def _store(self, events: Sequence[Event]) -> None:
-        wait_s, most_s = _STORE_WAIT_S
+        wait_s, most_s = STORE_WAIT_S
         while True:
             try:
                 await self._context.deliver(events)
@@ -412,7 +395,7 @@ class OnvifPullSource:
     def _lost(self, point: PullPoint) -> None:
         """No reply, or no connection: long enough alone, never a storm (quirk 26)."""
         PULLS.labels("lost").inc()
-        self._live(point, live=False)
+        self._news.live(point, live=False)
         self._transport.let_go(point.device.id)
         spread = 1.0 + 0.5 * random.random()  # noqa: S311 - spread, not a secret
         self._wait(point, self._limits.backoff_s * spread)
@@ -428,10 +411,10 @@ class OnvifPullSource:
                 # A used nonce refused without `stale`: one a request (quirk 7).
                 point.single_use = True
             point.challenge = None
-            self._tell_refusals(point)
+            self._news.refused(point)
             self._busy(point, self._prove(point))
         else:
-            self._tell_refusals(point)
+            self._news.refused(point)
             self._paused(point)
 
     def _faulted(self, point: PullPoint, called: Called) -> None:
@@ -439,7 +422,7 @@ class OnvifPullSource:
         PULLS.labels("fault").inc()
         was_good = point.good
         point.lose()
-        self._note(point)
+        self._news.note(point)
         if was_good:
             # Rebooted, or ended by somebody else (quirk 19): a new one, in its turn.
             point.failures = 0
@@ -447,12 +430,12 @@ class OnvifPullSource:
             return
         point.failures += 1
         log.debug("a pull was answered by a fault", device=point.device.id, detail=called.detail)
-        self._live(point, live=False)
+        self._news.live(point, live=False)
         self._wait(point, point.backoff_s(self._limits.backoff_s, self._limits.backoff_most_s))
 
     def _paused(self, point: PullPoint) -> None:
         """Nothing may be signed now; looked at again soon, which costs the device nothing."""
-        self._live(point, live=False)
+        self._news.live(point, live=False)
         seconds = min(_PAUSED_S, self._logins.resumes_in_s(point.device.id) + 1.0)
         self._wait(point, max(_PAUSED_S / 4, seconds) * (1 + 0.25 * random.random()))  # noqa: S311
 
@@ -460,7 +443,7 @@ class OnvifPullSource:
         """Its subscription ended, or there is none: stand in the queue for another."""
         if point.where is not None:
             point.lose()
-        self._enqueue(point)
+        self._turns.enqueue(point)
 
     # --- short calls
 
@@ -470,10 +453,10 @@ class OnvifPullSource:
             return
         SUBSCRIBES.labels(_OUTCOMES.get(called.kind, "fault")).inc()
         if called.kind is Kind.GOOD:
-            self._note(point)
+            self._news.note(point)
             self._pull(point)
         elif called.kind in (Kind.PAUSED, *REFUSALS):
-            self._tell_refusals(point)
+            self._news.refused(point)
             self._paused(point)
         elif called.kind is Kind.LOST:
             self._lost(point)
@@ -496,78 +479,12 @@ class OnvifPullSource:
         if called.kind is Kind.LOST:
             self._lost(point)
         elif called.kind in (Kind.PAUSED, *REFUSALS):
-            self._tell_refusals(point)
+            self._news.refused(point)
             self._paused(point)
+        elif point.consumer and called.kind is not Kind.GOOD:
+            self._faulted(point, called)
         else:
             self._pull(point)
-
-    # --- telling others
-
-    def _heard(self, point: PullPoint, current: datetime | None, reply: Reply | None) -> None:
-        """A pull was answered: the device lives; said as often as a check would say it."""
-        point.failures = 0
-        point.good = True
-        self._live(point, live=True)
-        now = self._clock.now()
-        if current is None:
-            return
-        # The device wrote its time when it sent the reply, not when it was asked.
-        late_s = HALF_SECOND_S + point.rtt_s / 2 + (0.0 if reply is None else reply.read_s)
-        offset_s = (current - self._clock.utc(now)).total_seconds() + late_s
-        if abs(offset_s) > self._limits.clock_limit_s:
-            return  # a check says it better, and confirms it
-        point.offset_s = offset_s
-        if now - point.told_at < OBSERVED_EVERY_S:
-            return
-        point.told_at = now
-        answer = Answer(
-            Step.EVENT,
-            Instant(now - max(point.rtt_s, 0.0)),
-            now,
-            Verdict.ANSWERED,
-            tested=_TESTED,
-            clock_offset_s=offset_s,
-            memory=self._logins.news(point.device.id),
-        )
-        self._observe(point, answer)
-
-    def _tell_refusals(self, point: PullPoint) -> None:
-        """A refusal is told at once, so that a restart does not forget it; it says nothing else."""
-        news = self._logins.news(point.device.id)
-        if news is not None:
-            now = self._clock.now()
-            self._observe(point, Answer(Step.EVENT, now, now, Verdict.COULD_NOT_TELL, memory=news))
-
-    def _observe(self, point: PullPoint, answer: Answer) -> None:
-        device = point.device.id
-        for camera in self._translator.channels.get(device, ()):
-            self._context.observe(Observation(camera.id, device, answer))
-
-    def _live(self, point: PullPoint, *, live: bool) -> None:
-        """Tell the check whether it may keep a connection of its own."""
-        if point.live is not live:
-            point.live = live
-            if self._probe is not None:
-                self._probe.pulled(point.device.id, live=live)
-
-    def _note(self, point: PullPoint) -> None:
-        self._unsaved[point.device.id] = remember(point)
-
-    async def _save(self) -> None:
-        while True:
-            await asyncio.sleep(0.5)
-            try:
-                await self._save_all()
-            except StoreUnavailable:
-                await asyncio.sleep(_STORE_WAIT_S[1])
-
-    async def _save_all(self) -> None:
-        while self._unsaved:
-            device = next(iter(self._unsaved))
-            text = self._unsaved[device]
-            await self._context.save_subscription(device, text)
-            if self._unsaved.get(device) == text:
-                del self._unsaved[device]
 
 
 _OUTCOMES: Final = {

@@ -54,6 +54,7 @@ class PullPoint:
         absolute: the device needs times of its own clock instead of durations (quirk 22).
         renews: it has not refused to renew (quirk 21).
         challenge: for Digest: what the next request answers to, without being asked first.
+        consumer: where the device is to push its events; empty = it is pulled.
         single_use: it issues a nonce a request (quirk 7): each pull is asked for one.
     """
 
@@ -76,6 +77,7 @@ class PullPoint:
     renews: bool = True
     challenge: Challenge | None = None
     single_use: bool = False
+    consumer: str = ""
 
     @property
     def base(self) -> str:
@@ -126,17 +128,20 @@ def remember(point: PullPoint) -> str:
             "path": point.where.path,
             "parameters": [p.decode("utf-8", "replace") for p in point.where.parameters],
             "events": point.event_path,
+            "consumer": point.consumer,
         }
     )
     return text if len(text) <= _LONGEST_REFERENCE else ""
 
 
-def recall(device: Device, text: str) -> PullPoint:
+def recall(device: Device, text: str, consumer: str = "") -> PullPoint:
     """A pull point as it was before the restart; a text that is none gives one without."""
-    point = PullPoint(device)
+    point = PullPoint(device, consumer=consumer)
     try:
         held = json.loads(text) if text else {}
         path, parameters = held["path"], held["parameters"]
+        if held.get("consumer", "") != consumer:
+            return point
         events = held.get("events", "")
     except (ValueError, KeyError, TypeError, AttributeError):
         return point

@@ -213,8 +213,10 @@ class Subscribing:
     async def _create(
         self, point: PullPoint, signer: Signer, templates: dict[str, Template]
     ) -> Called:
-        operation = "CreatePullPointSubscription"
-        templates[operation] = self.template(point, operation, calls.create(self._life(point)))
+        operation, body = "CreatePullPointSubscription", calls.create(self._life(point))
+        if point.consumer:
+            operation, body = "Subscribe", calls.subscribe(point.consumer, self._life(point))
+        templates[operation] = self.template(point, operation, body)
         called = await signer.call_patiently(point.event_path, operation)
         if called.kind is Kind.GOOD and called.soap is not None:
             if called.soap.name != f"{operation}Response":

@@ -31,13 +31,15 @@ from adapters.virtual.soap import (
 
 HANGS_UP_S: Final = 10.0
 _SHORT: Final = 0.1
-_WSNT_ACTION: Final = "http://docs.oasis-open.org/wsn/bw-2/SubscriptionManager/"
+_NOTIFICATIONS: Final = "http://docs.oasis-open.org/wsn/bw-2"
+_WSNT_ACTION: Final = f"{_NOTIFICATIONS}/SubscriptionManager/"
 _OPERATIONS: Final = frozenset(
     {
         "CreatePullPointSubscription",
         "PullMessages",
         "Renew",
         "SetSynchronizationPoint",
+        "Subscribe",
         "Unsubscribe",
     }
 )
@@ -143,7 +145,7 @@ class EventService:
         refusal = self._refusal(call)
         if refusal is not None:
             return self._host.fault(refusal, call.envelope)
-        if call.operation == "CreatePullPointSubscription":
+        if call.operation in ("CreatePullPointSubscription", "Subscribe"):
             return self._create(call, now)
         point = self._point(request, call, now)
         if point is None:
@@ -214,16 +216,21 @@ class EventService:
         life = self._life(call.text("InitialTerminationTime"))
         if life is None:
             return self._host.fault(BAD_TIME, call.envelope)
-        point = self._points.create(life, now)
+        pushed = call.operation == "Subscribe"
+        point = self._points.create(
+            life, now, call.text("Address") if pushed else "", self._device.device.host
+        )
         if point is None:
             return self._host.fault(TOO_MANY, call.envelope)
         times = times_xml("tev", self._host.clock, life).replace("tev:", "wsnt:")
+        prefix = "wsnt" if pushed else "tev"
+        name = f"{prefix}:{call.operation}Response"
         body = (
-            "<tev:CreatePullPointSubscriptionResponse><tev:SubscriptionReference>"
-            f"{self._reference(point.number)}</tev:SubscriptionReference>{times}"
-            "</tev:CreatePullPointSubscriptionResponse>"
+            f"<{name}><{prefix}:SubscriptionReference>{self._reference(point.number)}"
+            f"</{prefix}:SubscriptionReference>{times}</{name}>"
         )
-        action = f"{EVENTS}/EventPortType/CreatePullPointSubscriptionResponse"
+        port = f"{_NOTIFICATIONS}/NotificationProducer" if pushed else f"{EVENTS}/EventPortType"
+        action = f"{port}/{call.operation}Response"
         return self._host.answer_with(call, body, action)
 
     def _renew(self, point: PullPoint, call: SoapCall, now: float) -> Reply:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
+from adapters.virtual.notify import push
 from adapters.virtual.signals import Message, iso
 
 MAX_PULL_POINTS: Final = 5
@@ -47,12 +48,19 @@ class PullPoint:
 
     number: int
     until: float
+    consumer: str = ""
+    """Where it pushes; empty = it is pulled."""
+    source: str = ""
+    """The device's own address, to push from."""
     waiting_messages: deque[Message] = field(default_factory=lambda: deque(maxlen=100))
     _wake: Callable[[], None] | None = None
     _timer: asyncio.TimerHandle | None = None
 
     def put(self, message: Message) -> None:
-        """Queue a message and wake the pull that waits for one."""
+        """Queue a message and wake the pull that waits for one; or push it."""
+        if self.consumer:
+            push(self.source, self.consumer, message.xml("urn:push"))
+            return
         self.waiting_messages.append(message)
         self.end_wait()
 
@@ -101,13 +109,15 @@ class PullPoints:
     def __len__(self) -> int:
         return len(self._points)
 
-    def create(self, life_s: float, now: float) -> PullPoint | None:
+    def create(
+        self, life_s: float, now: float, consumer: str = "", source: str = ""
+    ) -> PullPoint | None:
         """A new subscription, or None when there are too many already (quirk 18)."""
         self._expire(now)
         if len(self._points) >= MAX_PULL_POINTS:
             return None
         self._last += 1
-        point = PullPoint(self._last, now + life_s)
+        point = PullPoint(self._last, now + life_s, consumer, source)
         self._points[point.number] = point
         self.tell_again(point)
         return point

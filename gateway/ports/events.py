@@ -266,7 +266,10 @@ class PullLimits:
     @classmethod
     def for_cadence(cls, cadence_s: float) -> "PullLimits":
         """Pulls that spare the liveness checks of this cadence."""
-        return cls(pull_s=0.8 * cadence_s, grace_s=min(5.0, 0.16 * cadence_s))
+        pull_s = 0.8 * cadence_s
+        # Whole seconds: some devices read no others.
+        pull_s = float(int(pull_s)) if pull_s >= 1 else pull_s
+        return cls(pull_s=pull_s, grace_s=min(5.0, 0.16 * cadence_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +284,7 @@ class PullContext:
         observe: gets what a reply shows of the device's life.
         save_subscription: remembers pull points over a restart.
         subscriptions: those remembered from before.
+        push: consumer addresses of the devices that are to push instead of being pulled.
         probe: the ONVIF probe of the service: its budget of refused logins is shared, and it is told
             which devices it must keep no connection to.
     """
@@ -294,6 +298,7 @@ class PullContext:
     save_subscription: SaveSubscription
     subscriptions: Mapping[DeviceId, str] = field(default_factory=dict)
     limits: PullLimits = PullLimits()
+    push: Mapping[DeviceId, str] = field(default_factory=dict)
     probe: "Probe | None" = None
 
 

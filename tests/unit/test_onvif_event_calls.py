@@ -106,7 +106,7 @@ def test_message_ids_are_unique_and_look_like_uuids() -> None:
 def test_durations_and_moments() -> None:
     assert calls.duration(600) == "PT600S"
     assert calls.duration(0.5) == "PT0.500S"
-    assert calls.duration(0) == "PT0.000S"
+    assert calls.duration(0) == "PT0S"
     at = datetime(2026, 1, 2, 11, 4, 5, tzinfo=timezone(timedelta(hours=8)))
     assert calls.moment(at) == "2026-01-02T03:04:05Z"
     assert calls.moment(at.astimezone(UTC)) == "2026-01-02T03:04:05Z"

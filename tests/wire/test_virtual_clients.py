@@ -13,6 +13,7 @@ import pytest
 from wire.virtual_fleet import Fleet
 
 from adapters.virtual.model import Personality, Quirk, Signing
+from adapters.virtual.signals import SIGNALS
 
 HERE = Path(__file__).parent
 NODE = HERE / "node"
@@ -30,6 +31,9 @@ async def drive(fleet: Fleet, device: str, command: tuple[str, ...]) -> Mapping[
             cwd=NODE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         live = next(d for i, d in server.devices.items() if i == device)
+        for name, signal in SIGNALS.items():
+            if signal.stateful:
+                live.signal(name, active=True)
         talking = asyncio.ensure_future(_press(live.emit))
         try:
             out, err = await asyncio.wait_for(process.communicate(), 60)
@@ -87,7 +91,7 @@ async def test_onvif_zeep_gets_everything_out_of_a_device(personality: Personali
     assert found["services"] == 4
     assert found["stream"].startswith(f"rtsp://{device}/")
     assert found["snapshot"] == f"http://{device}/onvif/snapshot/1"
-    assert found["messages"] >= 1
+    assert found["messages"] == 10, "as many as it asked for, of all that stand active"
     assert found["terminates"]
 
 
@@ -112,4 +116,7 @@ async def test_agsh_onvif_gets_everything_out_of_a_device(personality: Personali
     assert found["stream"].startswith(f"rtsp://{device}/")
     assert found["snapshot"] == f"http://{device}/onvif/snapshot/1"
     assert found["topics"]
-    assert {topic.rpartition("/")[2] for topic in found["topics"]} == {"DigitalInput"}
+    told = {topic.removeprefix("tns1:") for topic in found["topics"]}
+    assert told == {signal.topic for signal in SIGNALS.values() if signal.stateful}
+    assert set(found["states"]) <= {True, False}
+    assert "Initialized" in found["operations"]

@@ -12,7 +12,7 @@ async function main(hostname, port, username, password) {
   const stream = await cam.getStreamUri({ protocol: 'RTSP', profileToken });
   const snapshot = await cam.getSnapshotUri({ profileToken });
   await cam.createPullPointSubscription();
-  const pulled = await cam.pullMessages({ messageLimit: 10 });
+  const pulled = await cam.pullMessages({ messageLimit: 100 });
   const messages = [].concat(pulled.notificationMessage || []);
   await cam.renew();
   await cam.unsubscribe();
@@ -24,6 +24,8 @@ async function main(hostname, port, username, password) {
     stream: stream.uri ?? stream,
     snapshot: snapshot.uri ?? snapshot,
     topics: messages.map((message) => message.topic._),
+    states: messages.map((message) => message.message.message.data.simpleItem.$.Value),
+    operations: messages.map((message) => message.message.message.$.PropertyOperation),
   }));
 }
 

@@ -1,0 +1,128 @@
+"""The door for pushed events (WS-BaseNotification): `Notify` of devices that were told our address.
+
+Each device has a short path of its own that cannot be guessed (some limit the length of the address), made
+from its id and a key: nothing is stored. Who is not known, or comes from elsewhere, gets 200 and is not
+read: devices go on pushing for a quarter of an hour after an Unsubscribe (quirk 23), and an error would
+only tell a stranger that there is something to find.
+"""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from aiohttp import web
+
+from adapters.onvif.events import Translator
+from adapters.onvif.notifications import read_notifications
+from adapters.onvif.replies import Soap, read
+from adapters.onvif.topics import read_topics
+from adapters.onvif.transport import BODY_LIMIT, Reply
+from gateway.domain.camera import Camera, Device, DeviceId
+from gateway.domain.event import EventSource
+from gateway.errors import StoreUnavailable
+from gateway.metrics import EVENT_MESSAGES
+from gateway.ports import Clock, Secret
+from gateway.ports.events import Deliver, DevicesToPull
+
+PREFIX: Final = "/n/"
+_NAME_BYTES: Final = 10
+"""80 bits: 16 letters and digits."""
+_SOURCE: Final = EventSource.ONVIF_PUSH.value
+AddressOf = Callable[[web.Request], str]
+
+
+def push_path(device: DeviceId, key: Secret) -> str:
+    """Where a device sends its events: `/n/` and 16 letters and digits, the same after each restart."""
+    digest = hmac.digest(
+        key.reveal().encode(), b"sightline push\0" + device.encode(), hashlib.sha256
+    )
+    return PREFIX + base64.b32encode(digest[:_NAME_BYTES]).decode().lower()
+
+
+def _peer(request: web.Request) -> str:
+    return request.remote or ""
+
+
+class PushDoor:
+    """Takes what devices push.
+
+    Args:
+        clock: stamps what comes.
+        key: makes the paths; another key makes all of them others.
+        devices / channels: of the archive; `devices_changed` tells of others.
+        deliver: gets the events; the device's 200 waits for it.
+        address_of: the sender's address (behind a proxy, what the proxy says).
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        key: Secret,
+        devices: DevicesToPull,
+        channels: Mapping[DeviceId, Sequence[Camera]],
+        deliver: Deliver,
+        address_of: AddressOf = _peer,
+    ) -> None:
+        self._clock = clock
+        self._key = key
+        self._deliver = deliver
+        self._address_of = address_of
+        self._translator = Translator(read_topics(), channels, EventSource.ONVIF_PUSH)
+        self._paths: dict[str, Device] = {}
+        self.devices_changed(devices, channels)
+
+    def devices_changed(
+        self, devices: DevicesToPull, channels: Mapping[DeviceId, Sequence[Camera]]
+    ) -> None:
+        """Another archive."""
+        self._translator.channels = channels
+        self._paths = {push_path(device.id, self._key): device for device in devices.values()}
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """`POST /n/{name}`: 200 whatever came, 503 when it could not be stored (the device may repeat it)."""
+        device = self._paths.get(request.path)
+        if device is None or self._address_of(request) != device.host:
+            EVENT_MESSAGES.labels(_SOURCE, "stranger").inc()
+            return web.Response()
+        body = await _body(request)
+        soap = read(Reply(200, {}, body)) if body else None
+        if not isinstance(soap, Soap) or soap.name != "Notify":
+            EVENT_MESSAGES.labels(_SOURCE, "unreadable").inc()
+            return web.Response()
+        now = asyncio.get_running_loop().time()
+        received_at = self._clock.utc(self._clock.now())
+        notes = read_notifications(soap.content)
+        events = self._translator.translate(device.id, notes, received_at, now)
+        try:
+            if events:
+                await self._deliver(events)
+        except StoreUnavailable:
+            return web.Response(status=503)
+        return web.Response()
+
+    async def age(self) -> None:
+        """Close stuck states; to be called some times a second."""
+        now = asyncio.get_running_loop().time()
+        events = self._translator.age(now, self._clock.utc(self._clock.now()))
+        if events:
+            await self._deliver(events)
+
+
+async def _body(request: web.Request) -> bytes:
+    """At most 256 kB; more is not read, and counts as nothing."""
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in request.content.iter_chunked(16_384):
+        size += len(chunk)
+        if size > BODY_LIMIT:
+            return b""
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+def push_routes(door: PushDoor) -> list[web.RouteDef]:
+    """The routes of the door, for the service's own HTTP server."""
+    return [web.post(PREFIX + "{name:[a-z2-7]{16}}", door.handle)]

@@ -1,0 +1,164 @@
+"""Events that devices push: over a real server."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import aiohttp
+import pytest
+from aiohttp import web
+from fakes.leap_clock import LeapClock
+from fakes.pulling import QUICK, Pulling, until
+from wire.virtual_fleet import Fleet
+
+from adapters.onvif.push import PushDoor, push_path, push_routes
+from adapters.virtual.signals import SIGNALS, Message
+from gateway.domain.camera import Camera, ChannelId, Device, DeviceId, NodeId
+from gateway.domain.event import Event, EventKind, EventSource
+from gateway.errors import StoreUnavailable
+from gateway.metrics import EVENT_MESSAGES
+from gateway.ports import Secret
+
+KEY = Secret("a key of a test")
+DEVICE = Device(DeviceId("127.0.0.1:80"), "127.0.0.1", 80, NodeId("n"))
+ELSEWHERE = Device(DeviceId("127.9.9.9:80"), "127.9.9.9", 80, NodeId("n"))
+SPACES = (
+    'xmlns:wsnt="http://docs.oasis-open.org/wsn/b-2" xmlns:tt="http://www.onvif.org/ver10/schema" '
+    'xmlns:wsa5="http://www.w3.org/2005/08/addressing"'
+)
+
+
+def notify(*names: str, envelope: str = "http://www.w3.org/2003/05/soap-envelope") -> bytes:
+    told = "".join(
+        Message(SIGNALS[name], SIGNALS[name].token, "true", 1.7e9).xml("urn:x") for name in names
+    )
+    return (
+        f'<s:Envelope xmlns:s="{envelope}" {SPACES}><s:Body><wsnt:Notify>{told}</wsnt:Notify>'
+        "</s:Body></s:Envelope>"
+    ).encode()
+
+
+@dataclass
+class Door:
+    base: str = ""
+    events: list[Event] = field(default_factory=list)
+    down: bool = False
+
+    async def deliver(self, events: Sequence[Event]) -> None:
+        if self.down:
+            raise StoreUnavailable("not now")
+        self.events.extend(events)
+
+    async def post(self, path: str, body: bytes) -> int:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(self.base + path, data=body) as reply,
+        ):
+            assert await reply.read() == b""
+            return reply.status
+
+
+@pytest.fixture
+async def door() -> AsyncIterator[Door]:
+    made = Door()
+    channels = {DEVICE.id: (Camera(ChannelId("c1"), DEVICE.id, "camera"),)}
+    devices = {DEVICE.id: DEVICE, ELSEWHERE.id: ELSEWHERE}
+    application = web.Application()
+    application.add_routes(push_routes(PushDoor(LeapClock(), KEY, devices, channels, made.deliver)))
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    made.base = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield made
+    await runner.cleanup()
+
+
+async def test_what_a_device_pushes_becomes_events(door: Door) -> None:
+    assert await door.post(push_path(DEVICE.id, KEY), notify("tamper", "face")) == 200
+    (event,) = door.events
+    assert (event.kind, event.channel, event.active) == (EventKind.TAMPER, "c1", True)
+    assert event.source is EventSource.ONVIF_PUSH
+
+
+async def test_soap_of_the_older_version_is_read_too(door: Door) -> None:
+    body = notify("relay", envelope="http://schemas.xmlsoap.org/soap/envelope/")
+    assert await door.post(push_path(DEVICE.id, KEY), body) == 200
+    assert len(door.events) == 1
+
+
+async def test_a_repeat_has_the_same_id(door: Door) -> None:
+    for _ in range(2):
+        await door.post(push_path(DEVICE.id, KEY), notify("tamper"))
+    assert len({event.id for event in door.events}) == 1
+
+
+async def test_strangers_and_other_addresses_are_told_nothing(door: Door) -> None:
+    counter = EVENT_MESSAGES.labels("onvif_push", "stranger")
+    before = counter._value.get()
+    assert await door.post("/n/" + "a" * 16, notify("tamper")) == 200
+    assert await door.post(push_path(ELSEWHERE.id, KEY), notify("tamper")) == 200
+    assert await door.post(push_path(DEVICE.id, Secret("another")), notify("tamper")) == 200
+    assert not door.events
+    assert counter._value.get() - before == 3
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<x/>", b"not XML", notify("tamper") + b" " * 300_000, b"\xff\xfe",
+     b'<!DOCTYPE x [<!ENTITY a "b">]>' + notify("tamper")],
+    ids=["empty", "no envelope", "text", "large", "bytes", "doctype"],
+)  # fmt: skip
+async def test_what_cannot_be_read_is_dropped(door: Door, body: bytes) -> None:
+    assert await door.post(push_path(DEVICE.id, KEY), body) == 200
+    assert not door.events
+
+
+async def test_a_device_is_asked_to_repeat_what_could_not_be_stored(door: Door) -> None:
+    door.down = True
+    assert await door.post(push_path(DEVICE.id, KEY), notify("tamper")) == 503
+    door.down = False
+    assert await door.post(push_path(DEVICE.id, KEY), notify("tamper")) == 200
+    assert [event.kind for event in door.events] == [EventKind.TAMPER]
+
+
+async def test_a_device_that_is_to_push_subscribes_renews_and_is_not_pulled() -> None:
+    fleet = Fleet()
+    device = fleet.add()
+    one = fleet.devices[0].device
+    channels = {device: fleet.devices[0].channels}
+    pushed: list[Event] = []
+
+    async def deliver(events: Sequence[Event]) -> None:
+        pushed.extend(events)
+
+    async with fleet.served() as server:
+        application = web.Application()
+        application.add_routes(
+            push_routes(PushDoor(LeapClock(), KEY, {device: one}, channels, deliver))
+        )
+        runner = web.AppRunner(application)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        consumer = f"http://127.0.0.1:{runner.addresses[0][1]}{push_path(device, KEY)}"
+        limits = replace(QUICK, life_s=2.0)
+        live = server.devices[device]
+        async with Pulling([one], channels, limits, options={"push": {device: consumer}}):
+            await until(lambda: live.events.renewals >= 1)
+            assert not live.connections
+            server.signal(device, "tamper", active=True)
+            await until(lambda: pushed)
+            assert [(e.kind, e.channel, e.active) for e in pushed] == [
+                (EventKind.TAMPER, channels[device][0].id, True)
+            ]
+            assert live.events.pulls_asked == 0
+            live.reboot()
+            await until(lambda: live.events.creations == 2)
+            assert live.refused_logins == 0
+        await runner.cleanup()
+
+
+def test_paths_are_short_stable_and_differ() -> None:
+    paths = {push_path(DeviceId(f"10.0.{n // 250}.{n % 250}:80"), KEY) for n in range(5000)}
+    assert len(paths) == 5000
+    assert {len(path) for path in paths} == {19}
+    assert push_path(DEVICE.id, KEY) == push_path(DEVICE.id, KEY)
