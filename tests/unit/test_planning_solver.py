@@ -7,9 +7,11 @@ import pytest
 from fakes.planning_cases import by_trying, draw_task, optimum, permitted, with_limits, worth
 
 from gateway.domain.planning.bound import lagrangian
+from gateway.domain.planning.greedy import greedy
 from gateway.domain.planning.problem import Limits, build_problem, csr_of
 from gateway.domain.planning.site_table import SiteTable
 from gateway.domain.planning.solve import ROUNDS, Solution, Task, solve
+from gateway.domain.planning.swap import improve
 
 KINDS = {
     "sites": Limits(sites=3),
@@ -153,3 +155,18 @@ def test_few_rounds_of_the_bound_give_a_bound_that_holds() -> None:
     assert found.rounds == 3
     assert found.value >= optimum(task)
     assert set(row_of.tolist()) <= set(numbers.tolist()) | {-1}
+
+
+@pytest.mark.parametrize(
+    ("seed", "limits"), [(19, Limits(sites=3)), (0, Limits(budget=9_000.0, per_site=2))]
+)
+def test_the_prices_of_the_bound_lead_out_of_a_dead_end_of_greedy_and_exchanges(
+    seed: int, limits: Limits
+) -> None:
+    task = draw_task(seed, limits, sites=14, points=40)
+    problem, _ = build_problem(
+        task.covers, task.option_site, task.cost, task.weight, task.seen, task.limits
+    )
+    stuck = greedy(problem)
+    improve(stuck, SiteTable(problem))
+    assert solve(task).gain > stuck.total() + 0.5
