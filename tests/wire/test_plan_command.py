@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import pickle
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,6 +17,8 @@ from gateway.app import open_store
 from gateway.domain.camera import Device, Node, NodeId, NodeKind
 from gateway.domain.coverage.place import CandidateSite, Place, PlaceId, PlaceList, SiteId
 from gateway.inventory import Inventory
+from gateway.planning import PlanRequest
+from gateway.runtime.planning import PlanChild
 from gateway.settings import Settings, StoreSettings
 
 
@@ -89,3 +92,18 @@ def test_a_wrong_call_says_why(folder: Path, arguments: tuple[str, ...], reason:
     code, told, _ = sightline(folder, *arguments)
     assert code == 2
     assert reason in told["problems"][0]
+
+
+async def test_the_child_of_the_service_reads_the_store_beside_it(folder: Path) -> None:
+    settings = Settings(store=StoreSettings(state_dir=folder / "state"))
+    async with open_store(settings):  # somebody keeps the embedded server up, as the service does
+        child = PlanChild("gateway.commands.build_plan", pickle.dumps(settings))
+        try:
+            await child.start()
+            lines = [line async for line in child.ask({"plan": PlanRequest(sites=1).as_dict()})]
+        finally:
+            await child.close()
+    assert lines[0]["progress"] < 1
+    assert lines[-1]["result"]["gain"] == 1.0
+    assert child.process is not None
+    assert child.process.returncode is not None
