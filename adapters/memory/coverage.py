@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from adapters.memory.events import MemoryEvents
 from adapters.memory.home import Home, overlaps, page
 from gateway.domain.archive import ImportRecord
-from gateway.domain.coverage.place import PlaceId, PlaceList
+from gateway.domain.coverage.place import CandidateSite, PlaceId, PlaceList
 from gateway.domain.coverage.rows import BlindSpot, CoverageChanges, PlaceInterval
 from gateway.ports.coverage import BlindSpotQuery, CoverageLive, PlanRecord
 
@@ -33,6 +33,10 @@ class MemoryCoverage:
             if at is None or valid_from <= at:
                 return places
         return PlaceList()
+
+    async def candidates(self) -> Sequence[CandidateSite]:
+        """The candidate sites of now alone, in the order of the list."""
+        return tuple((await self.load_places()).candidates.values())
 
     async def save_places(self, record: ImportRecord, places: PlaceList) -> None:
         """Make `places` current."""
@@ -90,6 +94,11 @@ class MemoryCoverage:
             )
         ]
         return page(found, lambda row: (row.failed_at, row.id), query.limit, query.after)
+
+    async def blind_spot(self, spot_id: str) -> BlindSpot | None:
+        """One blind spot."""
+        self._home.check_open()
+        return self._blind_spots.get(spot_id)
 
     async def intervals(
         self, since: datetime, until: datetime, place: PlaceId | None = None

@@ -215,6 +215,11 @@ class MemoryStore:
         more = len(found) > len(page) and bool(page)
         return Page(tuple(row for _, row in page), page[-1][0] if more else None)
 
+    async def outage(self, outage_id: str) -> Outage[datetime] | None:
+        """One outage."""
+        self.check_open()
+        return self._outages.get(outage_id)
+
     async def incident(self, incident_id: str) -> Incident[datetime] | None:
         """One incident."""
         self.check_open()

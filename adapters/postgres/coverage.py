@@ -9,9 +9,9 @@ from adapters.postgres.database import LONG_S, Database
 from adapters.postgres.inventory import add_import, save_versions, valid_from, versions
 from adapters.postgres.outbox import put_alerts
 from adapters.postgres.queries import SQL
-from adapters.postgres.rows import BLIND_SPOTS, INTERVALS, PLACE_LIST, PLANS
+from adapters.postgres.rows import BLIND_SPOTS, CANDIDATES, INTERVALS, PLACE_LIST, PLANS
 from gateway.domain.archive import ImportRecord
-from gateway.domain.coverage.place import PlaceId, PlaceList
+from gateway.domain.coverage.place import CandidateSite, PlaceId, PlaceList
 from gateway.domain.coverage.rows import BlindSpot, CoverageChanges, PlaceInterval
 from gateway.ports.coverage import BlindSpotQuery, CoverageLive, PlanRecord
 
@@ -37,6 +37,14 @@ class PostgresCoverage:
             same: dict[str, str] = {}
             rows = {kind.table: await versions(connection, kind, at, same) for kind in PLACE_LIST}
         return PlaceList.of(**rows)
+
+    async def candidates(self) -> Sequence[CandidateSite]:
+        """The candidate sites of now alone, in the order of the list."""
+        async with (
+            self._database.connection(LONG_S) as connection,
+            connection.transaction(readonly=True),
+        ):
+            return await versions(connection, CANDIDATES, None, {})
 
     async def save_places(self, record: ImportRecord, places: PlaceList) -> None:
         """Make `places` current, in one transaction, writing only what differs."""
@@ -94,6 +102,11 @@ class PostgresCoverage:
         rows = [BLIND_SPOTS.decode(record) for record in records[: query.limit]]
         more = len(records) > query.limit and bool(rows)
         return rows, (rows[-1].failed_at, rows[-1].id) if more else None
+
+    async def blind_spot(self, spot_id: str) -> BlindSpot | None:
+        """One blind spot."""
+        records = await self._database.fetch(SQL["blind_spot"], spot_id)
+        return BLIND_SPOTS.decode(records[0]) if records else None
 
     async def intervals(
         self, since: datetime, until: datetime, place: PlaceId | None = None

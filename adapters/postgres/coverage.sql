@@ -119,6 +119,9 @@ WHERE ($1::timestamptz IS NULL OR b.ended_at IS NULL OR b.ended_at > $1)
   AND ($8::timestamptz IS NULL OR (b.failed_at, b.id) < ($8, $9::text))
 ORDER BY b.failed_at DESC, b.id DESC LIMIT $10;
 
+-- name: blind_spot
+SELECT * FROM sightline.blind_spots WHERE id = $1;
+
 -- name: list_place_intervals
 -- Those that overlap the half-open window from $1 to $2.
 SELECT * FROM sightline.place_intervals

@@ -23,7 +23,7 @@ from adapters.postgres.rows import (
     Kind,
 )
 from gateway.domain.camera import ChannelId, DeviceId
-from gateway.domain.ledger import Changes, DaySeconds, Incident, RollUp
+from gateway.domain.ledger import Changes, DaySeconds, Incident, Outage, RollUp
 from gateway.domain.observation import DeviceMemory
 from gateway.ports import LedgerKind, LedgerQuery, LiveState, Page
 
@@ -100,6 +100,12 @@ async def page(database: Database, kind: LedgerKind, query: LedgerQuery) -> Page
     rows = tuple(rows_of.decode(record) for record in records[: query.limit])
     more = len(records) > query.limit and bool(rows)
     return Page(rows, (getattr(rows[-1], sort_key), rows[-1].id) if more else None)
+
+
+async def outage(database: Database, outage_id: str) -> Outage[datetime] | None:
+    """One outage."""
+    records = await database.fetch(SQL["outage"], outage_id)
+    return OUTAGES.decode(records[0]) if records else None
 
 
 async def incident(database: Database, incident_id: str) -> Incident[datetime] | None:

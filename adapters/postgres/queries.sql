@@ -339,6 +339,9 @@ WHERE ($1::timestamptz IS NULL OR g.ended_at IS NULL OR g.ended_at > $1)
   AND ($9::timestamptz IS NULL OR (g.started_at, g.id) < ($9, $10::text))
 ORDER BY g.started_at DESC, g.id DESC LIMIT $11;
 
+-- name: outage
+SELECT * FROM sightline.outages WHERE id = $1;
+
 -- name: incident
 SELECT * FROM sightline.incidents WHERE id = $1;
 

@@ -15,7 +15,7 @@ from adapters.postgres.events import PostgresEvents
 from adapters.postgres.queries import SQL
 from gateway.domain.archive import ImportRecord
 from gateway.domain.camera import ChannelId
-from gateway.domain.ledger import Changes, DaySeconds, Incident, RollUp
+from gateway.domain.ledger import Changes, DaySeconds, Incident, Outage, RollUp
 from gateway.errors import StoreTaken, StoreUnavailable, UsageError
 from gateway.inventory import Inventory
 from gateway.ports import (
@@ -145,6 +145,10 @@ class PostgresStore:
     async def ledger(self, kind: LedgerKind, query: LedgerQuery) -> Page[Any]:
         """A page of outages, faults, incidents or gateway gaps."""
         return await ledger.page(self._database, kind, query)
+
+    async def outage(self, outage_id: str) -> Outage[datetime] | None:
+        """One outage."""
+        return await ledger.outage(self._database, outage_id)
 
     async def incident(self, incident_id: str) -> Incident[datetime] | None:
         """One incident."""

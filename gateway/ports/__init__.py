@@ -338,6 +338,10 @@ class Store(Protocol):
         """A page of outages, faults, incidents or gateway gaps."""
         ...
 
+    async def outage(self, outage_id: str) -> Outage[datetime] | None:
+        """One outage."""
+        ...
+
     async def incident(self, incident_id: str) -> Incident[datetime] | None:
         """One incident."""
         ...

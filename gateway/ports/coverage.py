@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from gateway.domain.archive import ImportRecord
 from gateway.domain.camera import ChannelId
-from gateway.domain.coverage.place import PlaceId, PlaceList
+from gateway.domain.coverage.place import CandidateSite, PlaceId, PlaceList
 from gateway.domain.coverage.rows import BlindSpot, CoverageChanges, PlaceInterval
 
 
@@ -73,6 +73,10 @@ class CoverageStore(Protocol):
         """Everything coverage is told, as of now or as it was valid at a time."""
         ...
 
+    async def candidates(self) -> Sequence[CandidateSite]:
+        """The candidate sites of now alone, in the order of the list."""
+        ...
+
     async def save_places(self, record: ImportRecord, places: PlaceList) -> None:
         """Make `places` current, in one transaction; only rows that differ are written."""
         ...
@@ -87,6 +91,10 @@ class CoverageStore(Protocol):
 
     async def blind_spots(self, query: BlindSpotQuery) -> tuple[Sequence[BlindSpot], Any]:
         """A page of rows, and the sort key to go on after (None = no more)."""
+        ...
+
+    async def blind_spot(self, spot_id: str) -> BlindSpot | None:
+        """One blind spot."""
         ...
 
     async def intervals(

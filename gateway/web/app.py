@@ -28,6 +28,7 @@ from gateway.web.context import WebContext
 from gateway.web.device_metrics import DevicePage
 from gateway.web.health import DEVICE_METRICS, METRICS, DeviceMetrics, MetricsPage
 from gateway.web.limits import RateLimit
+from gateway.web.ogc import routes as ogc
 from gateway.web.overview import KEPT, Kept
 from gateway.web.params import Params
 from gateway.web.problems import as_problem
@@ -63,6 +64,7 @@ INTERFACE: tuple[Route, ...] = (
     *people.ROUTES,
     *plans.ROUTES,
     *stream.ROUTES,
+    *ogc.ROUTES,
     Route("GET", "/api/v1/openapi.json", get_document, Access.OPEN),
 )
 
@@ -93,6 +95,7 @@ def build(
     app[KEPT] = Kept()
     app[STREAM] = Streams(context.projection, limits or StreamLimits())
     app[DOCUMENT] = (data_dir("config") / "openapi.json").read_bytes()
+    ogc.prepare(app, app[DOCUMENT])
     app[CONSOLE] = Console(console_dir or data_dir("dashboards") / "console")
     if context.settings.web.device_metrics:
         page = DevicePage(context.projection)

@@ -51,6 +51,7 @@ async def test_places_come_back_with_every_field_and_in_their_order(store: Store
     assert found == rows.PLACES
     assert list(found.places) == ["p2", "p1", "p0"]
     assert list(found.candidates) == ["s2", "s1"]
+    assert list(await store.coverage.candidates()) == list(rows.PLACES.candidates.values())
     assert list(await store.imports()) == [RECORD]
 
 
@@ -114,6 +115,8 @@ async def test_every_row_comes_back_with_every_field(store: Store) -> None:
     await store.coverage.commit(EVERYTHING)
     found, more = await store.coverage.blind_spots(BlindSpotQuery())
     assert (list(found), more) == ([rows.BARE_SPOT, rows.FULL_SPOT], None)
+    assert await store.coverage.blind_spot("b-full") == rows.FULL_SPOT
+    assert await store.coverage.blind_spot("none") is None
     found_intervals = await store.coverage.intervals(at(-100), at(100))
     assert list(found_intervals) == [rows.FULL_INTERVAL, rows.BARE_INTERVAL]
     assert [a.id for a in await store.events.alerts()] == ["a1", "a2"]

@@ -150,6 +150,8 @@ async def test_every_row_comes_back_with_every_field(store: Store) -> None:
     assert list(await store.rollups("2026-03-01", "2026-03-01")) == [rows.FULL_ROLLUP]
     assert await store.incident("i-full") == rows.FULL_INCIDENT
     assert await store.incident("none") is None
+    assert await store.outage("o-full") == rows.FULL_OUTAGE
+    assert await store.outage("none") is None
 
 
 async def test_a_restart_finds_what_is_open_and_what_was_learned(store: Store) -> None:
