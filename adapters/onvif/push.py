@@ -10,10 +10,8 @@ import asyncio
 import base64
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
-
-from aiohttp import web
 
 from adapters.onvif.events import Translator
 from adapters.onvif.notifications import read_notifications
@@ -31,7 +29,6 @@ PREFIX: Final = "/n/"
 _NAME_BYTES: Final = 10
 """80 bits: 16 letters and digits."""
 _SOURCE: Final = EventSource.ONVIF_PUSH.value
-AddressOf = Callable[[web.Request], str]
 
 
 def push_path(device: DeviceId, key: Secret) -> str:
@@ -42,10 +39,6 @@ def push_path(device: DeviceId, key: Secret) -> str:
     return PREFIX + base64.b32encode(digest[:_NAME_BYTES]).decode().lower()
 
 
-def _peer(request: web.Request) -> str:
-    return request.remote or ""
-
-
 class PushDoor:
     """Takes what devices push.
 
@@ -54,7 +47,6 @@ class PushDoor:
         key: makes the paths; another key makes all of them others.
         devices / channels: of the archive; `devices_changed` tells of others.
         deliver: gets the events; the device's 200 waits for it.
-        address_of: the sender's address (behind a proxy, what the proxy says).
     """
 
     def __init__(
@@ -64,12 +56,10 @@ class PushDoor:
         devices: DevicesToPull,
         channels: Mapping[DeviceId, Sequence[Camera]],
         deliver: Deliver,
-        address_of: AddressOf = _peer,
     ) -> None:
         self._clock = clock
         self._key = key
         self._deliver = deliver
-        self._address_of = address_of
         self._translator = Translator(read_topics(), channels, EventSource.ONVIF_PUSH)
         self._paths: dict[str, Device] = {}
         self.devices_changed(devices, channels)
@@ -81,17 +71,21 @@ class PushDoor:
         self._translator.channels = channels
         self._paths = {push_path(device.id, self._key): device for device in devices.values()}
 
-    async def handle(self, request: web.Request) -> web.Response:
-        """`POST /n/{name}`: 200 whatever came, 503 when it could not be stored (the device may repeat it)."""
-        device = self._paths.get(request.path)
-        if device is None or self._address_of(request) != device.host:
+    def knows(self, path: str, sender: str) -> bool:
+        """True if this sender may push to this path; else nothing of it need be read."""
+        device = self._paths.get(path)
+        known = device is not None and device.host == sender
+        if not known:
             EVENT_MESSAGES.labels(_SOURCE, "stranger").inc()
-            return web.Response()
-        body = await _body(request)
-        soap = read(Reply(200, {}, body)) if body else None
+        return known
+
+    async def take(self, path: str, body: bytes) -> bool:
+        """Take what was pushed by one that `knows`; False = not stored, the device may repeat it."""
+        device = self._paths[path]
+        soap = read(Reply(200, {}, body)) if len(body) <= BODY_LIMIT else None
         if not isinstance(soap, Soap) or soap.name != "Notify":
             EVENT_MESSAGES.labels(_SOURCE, "unreadable").inc()
-            return web.Response()
+            return True
         now = asyncio.get_running_loop().time()
         received_at = self._clock.utc(self._clock.now())
         notes = read_notifications(soap.content)
@@ -100,8 +94,8 @@ class PushDoor:
             if events:
                 await self._deliver(events)
         except StoreUnavailable:
-            return web.Response(status=503)
-        return web.Response()
+            return False
+        return True
 
     async def age(self) -> None:
         """Close stuck states; to be called some times a second."""
@@ -109,20 +103,3 @@ class PushDoor:
         events = self._translator.age(now, self._clock.utc(self._clock.now()))
         if events:
             await self._deliver(events)
-
-
-async def _body(request: web.Request) -> bytes:
-    """At most 256 kB; more is not read, and counts as nothing."""
-    parts: list[bytes] = []
-    size = 0
-    async for chunk in request.content.iter_chunked(16_384):
-        size += len(chunk)
-        if size > BODY_LIMIT:
-            return b""
-        parts.append(chunk)
-    return b"".join(parts)
-
-
-def push_routes(door: PushDoor) -> list[web.RouteDef]:
-    """The routes of the door, for the service's own HTTP server."""
-    return [web.post(PREFIX + "{name:[a-z2-7]{16}}", door.handle)]

@@ -10,7 +10,7 @@ from fakes.leap_clock import LeapClock
 from fakes.pulling import QUICK, Pulling, until
 from wire.virtual_fleet import Fleet
 
-from adapters.onvif.push import PushDoor, push_path, push_routes
+from adapters.onvif_push import PushDoor, push_path, push_routes
 from adapters.virtual.signals import SIGNALS, Message
 from gateway.domain.camera import Camera, ChannelId, Device, DeviceId, NodeId
 from gateway.domain.event import Event, EventKind, EventSource
