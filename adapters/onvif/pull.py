@@ -7,7 +7,7 @@
 
 A pull that waits costs a connection and a `PullPoint`: no task, no timer, no parser. What is due stands in
 one heap, looked at every `TICK_S`. Short calls (`subscribing.py`) are tasks of a second.
-docs/adr/0018 tells what was measured.
+docs/adr/0010 tells what was measured.
 """
 
 import asyncio
