@@ -108,7 +108,7 @@ def build_district(
         windows=tuple(_windows(seed, network.nodes, devices)),
         buildings=buildings,
         private_areas=private_areas,
-        poles=build_poles(seed, streets, used),
+        poles=build_poles(seed, streets, used, clear, buildings),
     )
 
 

@@ -103,16 +103,23 @@ def _apart(
 
 
 def build_poles(
-    seed: int, streets: Streets, used: Iterable[tuple[float, float]]
+    seed: int,
+    streets: Streets,
+    used: Iterable[tuple[float, float]],
+    places: Iterable[Point],
+    buildings: Sequence[Building],
 ) -> tuple[Pole, ...]:
-    """Poles without a camera: where one could be added.
+    """Where a camera could be added: a lamp post beside each listed place, then poles without a camera.
 
     Args:
         seed: of the district.
         streets: its poles.
         used: longitude and latitude of poles that carry cameras.
+        places: points of the plane that are listed.
+        buildings: no post stands in one.
     """
     rng = Random(f"{seed}:candidates")
+    sites = [("lamp_post", "灯杆", lon, lat) for lon, lat in _posts(rng, places, buildings)]
     occupied = set(used)
     free = [
         (rank, stand)
@@ -121,19 +128,41 @@ def build_poles(
         if (stand.longitude, stand.latitude) not in occupied
     ]
     free.sort(key=lambda row: row[0])
+    for _, stand in free[: max(0, CANDIDATES - len(sites))]:
+        kind = "wall" if stand.pole.setting is Setting.HAMLET else "pole"
+        sites.append((kind, f"{stand.pole.road}待建杆", stand.longitude, stand.latitude))
     return tuple(
         Pole(
             id=f"pole-{serial:04d}",
-            name=f"{stand.pole.road}待建杆{serial}",
-            kind="wall" if stand.pole.setting is Setting.HAMLET else "pole",
-            longitude=stand.longitude,
-            latitude=stand.latitude,
+            name=f"{name}{serial}",
+            kind=kind,
+            longitude=longitude,
+            latitude=latitude,
             power=rng.choice((True, True, True, False, None)),
             network=rng.choice((True, True, False, None)),
             cost=rng.choice((*_COSTS, None)),
         )
-        for serial, (_, stand) in enumerate(free[:CANDIDATES], start=1)
+        for serial, (kind, name, longitude, latitude) in enumerate(sites, start=1)
     )
+
+
+def _posts(
+    rng: Random, places: Iterable[Point], buildings: Sequence[Building]
+) -> list[tuple[float, float]]:
+    """A position 12-30 m beside each place that lies in the open, in degrees."""
+    at = [plane.along(place, rng.uniform(0, 360), rng.uniform(12, 30)) for place in places]
+    walls = [
+        shapely.Polygon(plane.to_metres(np.array(b.geometry["coordinates"][0])))  # type: ignore[index]
+        for b in buildings
+    ]
+    within = shapely.STRtree(walls).query(shapely.points(at), "dwithin", distance=_CLEAR_M)
+    taken = set(within[0].tolist())
+    rows: list[tuple[float, float]] = [
+        (lon, lat)
+        for n, (lon, lat) in enumerate(plane.to_degrees(np.array(at)).tolist())
+        if n not in taken
+    ]
+    return rows
 
 
 def points_of(geometries: Iterable[Mapping[str, object]]) -> list[Point]:
