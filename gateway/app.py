@@ -301,6 +301,7 @@ class Service:
             stats=pipeline.report,
             coverage=pipeline.coverage,
             planning=self.planning,
+            desk=pipeline.desk,
         )
 
     async def run(self, stop: asyncio.Event) -> None:

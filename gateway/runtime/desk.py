@@ -20,7 +20,7 @@ from gateway.domain.alerting.correlate import Case, Correlator
 from gateway.domain.alerting.loop import Answered, take_step
 from gateway.domain.alerting.plan import Planner
 from gateway.domain.alerting.rows import Alert, EventIncident, Mute, Posture, Receipt
-from gateway.domain.alerting.rules import Makes, RuleBook
+from gateway.domain.alerting.rules import Makes, Rule, RuleBook
 from gateway.domain.coverage.rows import BlindSpot
 from gateway.domain.event import Event, EventKind
 from gateway.domain.ledger import Changes, Outage
@@ -449,6 +449,18 @@ class Desk:
         self._waiting.receipts[receipt.id] = receipt
         await self._stored_now()
         return answered
+
+    def rules(self) -> Sequence[Rule]:
+        """The rules in order."""
+        return self.book.rules
+
+    def postures(self) -> Sequence[Posture]:
+        """Those that hold or will, in order of their beginning."""
+        return sorted(self.teller.postures.values(), key=lambda one: (one.from_at, one.id))
+
+    def mutes(self) -> Sequence[Mute]:
+        """Those that hold or will, in order of their beginning."""
+        return sorted(self.teller.mutes.values(), key=lambda one: (one.from_at, one.id))
 
     async def set_posture(self, posture: Posture) -> None:
         """Add or replace a posture; stored before it holds."""

@@ -26,6 +26,8 @@ class Access(StrEnum):
     """Whatever reaches a device or changes a row."""
     PLAN = "plan"
     """What takes long computing and is kept: expansion plans."""
+    CENTER = "center"
+    """What the comprehensive-management center is told, and its answers."""
     AUDIT = "audit"
     """The audit log."""
 
@@ -39,6 +41,7 @@ ROLES: Mapping[Access, frozenset[Role]] = MappingProxyType(
         ),
         Access.OPERATE: frozenset({Role.OPERATOR, Role.ADMIN}),
         Access.PLAN: frozenset({Role.PLANNER, Role.ADMIN}),
+        Access.CENTER: frozenset({Role.CENTER, Role.OPERATOR, Role.ADMIN}),
         Access.AUDIT: frozenset({Role.AUDITOR, Role.ADMIN}),
     }
 )

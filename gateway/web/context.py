@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
+from gateway.domain.alerting.rows import Mute, Posture
+from gateway.domain.alerting.rules import Rule
 from gateway.domain.camera import ChannelId
 from gateway.domain.coverage.figures import Headline
 from gateway.domain.coverage.present import Present
@@ -60,6 +62,30 @@ class PlanningDesk(Protocol):
         ...
 
 
+class EventDesk(Protocol):
+    """Holds posture, mutes and rules of alerts."""
+
+    def rules(self) -> Sequence[Rule]:
+        """The rules in order."""
+        ...
+
+    def postures(self) -> Sequence[Posture]:
+        """Those that hold or will."""
+        ...
+
+    def mutes(self) -> Sequence[Mute]:
+        """Those that hold or will."""
+        ...
+
+    async def set_posture(self, posture: Posture) -> None:
+        """Add or replace a posture; stored before it holds."""
+        ...
+
+    async def set_mute(self, mute: Mute) -> None:
+        """Add or replace a mute; stored before it holds."""
+        ...
+
+
 @dataclass(frozen=True)
 class WebContext:
     """Handles for the routes.
@@ -73,6 +99,7 @@ class WebContext:
         readiness: the reasons why the service is not ready; empty = ready.
         coverage: answers for coverage; None where it is switched off.
         planning: takes planning jobs and questions; None where coverage is switched off.
+        desk: posture, mutes and rules of alerts.
         stats: what the service measures of itself (see runtime/stats.py).
         progress_age_s: seconds since the judge last finished a batch (for /livez and the watchdog).
     """
@@ -88,3 +115,4 @@ class WebContext:
     stats: Callable[[], Mapping[str, object]] = dict
     coverage: CoverageDesk | None = None
     planning: PlanningDesk | None = None
+    desk: EventDesk | None = None

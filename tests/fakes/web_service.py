@@ -39,6 +39,8 @@ from gateway.feed import Feed
 from gateway.inventory import Inventory
 from gateway.ports import Role
 from gateway.projection import Projection
+from gateway.rulebook import load as load_rules
+from gateway.runtime.desk import Desk
 from gateway.settings import Settings, WebSettings
 from gateway.web.app import build, serve
 from gateway.web.context import CoverageDesk, PlanningDesk, WebContext
@@ -119,6 +121,7 @@ class WebService:
     url: str = ""
     coverage: CoverageDesk | None = None
     planning: PlanningDesk | None = None
+    desk: Desk | None = None
     session: aiohttp.ClientSession = field(init=False)
 
     def now(self) -> datetime:
@@ -204,6 +207,7 @@ class WebService:
             stats=lambda: {"checks": len(self.checked)},
             coverage=self.coverage,
             planning=self.planning,
+            desk=self.desk,
         )
 
 
@@ -212,10 +216,11 @@ class BreakableStore(MemoryStore):
 
     is_away = False
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """As in the store, and away while the switch says so."""
         if self.is_away:
             raise StoreUnavailable("store: switched off by the test")
-        super()._check_open()
+        super().check_open()
 
 
 @asynccontextmanager
@@ -235,6 +240,7 @@ async def running(
     projection = Projection(inventory, clock.utc(clock.now()), Feed("run1"))
     settings = Settings(web=WebSettings(**web))
     service = WebService(projection, store, clock, settings)
+    service.desk = Desk(store, clock, load_rules())
     service.coverage = None if coverage is None else coverage(service)
     service.planning = None if planning is None else planning(service)
     for role in Role:

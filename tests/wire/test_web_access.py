@@ -24,6 +24,7 @@ TABLE: dict[Access, set[Role]] = {
     Access.READ: READERS,
     Access.OPERATE: {Role.OPERATOR, Role.ADMIN},
     Access.PLAN: {Role.PLANNER, Role.ADMIN},
+    Access.CENTER: {Role.CENTER, Role.OPERATOR, Role.ADMIN},
     Access.AUDIT: {Role.AUDITOR, Role.ADMIN},
 }
 
@@ -159,7 +160,7 @@ async def test_a_browser_signs_in_reads_acts_and_signs_out() -> None:
         browser = await sign_in(service, Role.OPERATOR)
         async with browser:
             async with browser.get(service.url + "/api/v1/me") as r:
-                assert (await r.json())["may"] == ["open", "signed_in", "read", "operate"]
+                assert (await r.json())["may"] == ["open", "signed_in", "read", "operate", "center"]
             check = service.url + f"/api/v1/cameras/{channel(1)}/check"
             async with browser.post(check) as r:
                 assert r.status == 403

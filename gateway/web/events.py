@@ -1,0 +1,261 @@
+"""Signals, event incidents, the feed of alerts; posture, mutes and rules."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from gateway.domain.alerting.rows import AlertState, Mute, Posture, PostureLevel
+from gateway.domain.camera import ChannelId
+from gateway.domain.event import EventKind
+from gateway.ports.events import EventQuery
+from gateway.web import problems
+from gateway.web.access import Access, Route
+from gateway.web.audited import audited
+from gateway.web.auth import CONTEXT, IDENTITY
+from gateway.web.context import EventDesk
+from gateway.web.ledger import read_body
+from gateway.web.params import NUMBER_DIGITS, Params, is_plain, parse_time
+from gateway.web.problems import Problem
+from gateway.web.reply import encode, in_slices, iso, send_json, send_page
+from gateway.web.shapes import Json, row
+
+FILTERS = frozenset(
+    {"since", "until", "open", "channel", "sensor", "kind", "grid", "limit", "cursor"}
+)
+CURSOR_MOST = 10**NUMBER_DIGITS - 1
+AREA_DIGITS = 12
+
+
+def event_query(params: Params) -> EventQuery:
+    """The filters of the two lists.
+
+    Raises:
+        Problem: bad-parameters or bad-cursor.
+    """
+    since, until = params.window()
+    channel = params.text("channel")
+    open_only, limit = params.flag("open") or False, params.limit()
+    kind = params.choice("kind", EventKind)
+    sensor, grid = params.text("sensor"), params.text("grid")
+    params.check()
+    key = params.cursor((str, str))
+    try:
+        after = None if key is None else (parse_time(key[0]), key[1])
+    except ValueError:
+        raise Problem(problems.BAD_CURSOR) from None
+    held = None if channel is None else ChannelId(channel)
+    return EventQuery(since, until, open_only, held, sensor, kind, grid, limit, after)
+
+
+def nested(item: Any) -> Json:  # noqa: ANN401 - a row with rows in it
+    """The fields of a row, those of the rows in it too."""
+    found: Json = orjson.loads(encode(row(item)))
+    return found
+
+
+def key_of(after: tuple[datetime, str] | None) -> list[str | None] | None:
+    """The sort key of a page as it stands in a cursor."""
+    return None if after is None else [iso(after[0]), after[1]]
+
+
+async def list_events(request: web.Request) -> web.Response:
+    """GET /api/v1/events: signals as received, newest first."""
+    params = Params(request, FILTERS)
+    context = request.app[CONTEXT]
+    rows, more = await context.store.events.events(event_query(params))
+    items = await in_slices(rows, row)
+    url = params.next_url(key_of(more))
+    return await send_page(request, items, url, context.projection.as_of)
+
+
+async def list_incidents(request: web.Request) -> web.Response:
+    """GET /api/v1/event-incidents: newest first, with links and cameras."""
+    params = Params(request, FILTERS)
+    context = request.app[CONTEXT]
+    rows, more = await context.store.events.incidents(event_query(params))
+    items = await in_slices(rows, nested)
+    url = params.next_url(key_of(more))
+    return await send_page(request, items, url, context.projection.as_of)
+
+
+async def get_incident(request: web.Request) -> web.Response:
+    """GET /api/v1/event-incidents/{id}: with its messages and what the center did."""
+    Params(request, ()).check()
+    incident_id = request.match_info["id"]
+    context = request.app[CONTEXT]
+    found = await context.store.events.incident(incident_id) if is_plain(incident_id) else None
+    if found is None:
+        raise Problem(problems.NOT_FOUND, "no event incident has this id")
+    content = nested(found)
+    content["receipts"] = [row(one) for one in await context.store.events.receipts(found.id)]
+    content["alerts"] = [
+        {k: v for k, v in row(one).items() if k != "body"}
+        for one in await context.store.events.alerts(key=found.id)
+    ]
+    return await send_json(request, content, context.projection.as_of)
+
+
+async def list_alerts(request: web.Request) -> web.Response:
+    """GET /api/v1/alerts: the feed for centers that cannot receive, oldest first."""
+    params = Params(request, {"after", "limit", "key", "recipient", "state"})
+    after = params.number("after", 0, CURSOR_MOST, 0)
+    limit, key = params.limit(), params.text("key") or ""
+    recipient = params.text("recipient") or "feed"
+    state = params.choice("state", AlertState)
+    params.check()
+    context = request.app[CONTEXT]
+    rows = await context.store.events.alerts(
+        after_cursor=after, limit=limit, key=key, state=state or ""
+    )
+    items = [row(one) for one in rows if one.recipient == recipient]
+    content = {"items": items, "after": rows[-1].cursor if rows else after}
+    content["more"] = len(rows) == limit
+    return await send_json(request, content, context.projection.as_of)
+
+
+# --- posture, mutes, rules
+
+
+def desk_of(request: web.Request) -> EventDesk:
+    """The desk.
+
+    Raises:
+        Problem: unavailable: it is not there yet.
+    """
+    desk = request.app[CONTEXT].desk
+    if desk is None:
+        raise Problem(problems.UNAVAILABLE, "the event desk is not started")
+    return desk
+
+
+async def list_postures(request: web.Request) -> web.Response:
+    """GET /api/v1/postures: those that hold or will."""
+    Params(request, ()).check()
+    items = [row(one) for one in desk_of(request).postures()]
+    return await send_page(request, items, None, request.app[CONTEXT].projection.as_of)
+
+
+async def list_mutes(request: web.Request) -> web.Response:
+    """GET /api/v1/mutes: those that hold or will."""
+    Params(request, ()).check()
+    items = [row(one) for one in desk_of(request).mutes()]
+    return await send_page(request, items, None, request.app[CONTEXT].projection.as_of)
+
+
+async def list_rules(request: web.Request) -> web.Response:
+    """GET /api/v1/alert-rules: who is told about what, when and why, in order."""
+    Params(request, ()).check()
+    items = [row(one) for one in desk_of(request).rules()]
+    return await send_page(request, items, None, request.app[CONTEXT].projection.as_of)
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    from_at: datetime
+    until_at: datetime
+
+
+class _Body:
+    """The fields of a body, checked; everything wrong is reported at once."""
+
+    def __init__(self, fields: dict[str, str]) -> None:
+        self.fields = fields
+        self.errors: list[dict[str, str]] = []
+
+    def wrong(self, name: str, reason: str) -> None:
+        self.errors.append({"name": name, "reason": reason})
+
+    def span(self, now: datetime) -> _Span:
+        try:
+            until_at = parse_time(self.fields["until"])
+        except ValueError as error:
+            self.wrong("until", str(error))
+            until_at = now
+        if until_at <= now and not self.errors:
+            self.wrong("until", "lies in the past")
+        return _Span(now, until_at)
+
+    def area(self) -> str:
+        text = self.fields["area"]
+        if text == "all":
+            return ""
+        if not (text.isascii() and text.isdecimal() and len(text) <= AREA_DIGITS):
+            self.wrong("area", "must be the beginning of a division code, or all")
+        return text
+
+    def choice(self, name: str, known: set[str]) -> str:
+        if self.fields[name] not in known:
+            self.wrong(name, f"must be one of {', '.join(sorted(known))}")
+        return self.fields[name]
+
+    def check(self) -> None:
+        if self.errors:
+            raise Problem(problems.BAD_BODY, errors=self.errors)
+
+
+async def set_posture(request: web.Request) -> web.Response:
+    """POST /api/v1/postures: routine or heightened, for an area, until when, why."""
+    Params(request, ()).check()
+    desk = desk_of(request)
+    body = _Body(await read_body(request, ("level", "area", "until", "reason")))
+    context = request.app[CONTEXT]
+    span = body.span(context.clock.utc(context.clock.now()))
+    level = body.choice("level", set(PostureLevel))
+    area = body.area()
+    body.check()
+    actor = request[IDENTITY].token.name
+    posture = Posture(
+        secrets.token_hex(8),
+        PostureLevel(level),
+        area,
+        span.from_at,
+        span.until_at,
+        actor,
+        body.fields["reason"],
+    )
+    async with audited(request, "posture.set", area or "all", detail=f"{level} {posture.id}"):
+        await desk.set_posture(posture)
+    return await send_json(request, row(posture), context.projection.as_of, status=201)
+
+
+async def set_mute(request: web.Request) -> web.Response:
+    """POST /api/v1/mutes: silence for a kind and an area, or one incident; who (the token), why, until."""
+    Params(request, ()).check()
+    desk = desk_of(request)
+    body = _Body(await read_body(request, ("kind", "area", "key", "until", "reason")))
+    context = request.app[CONTEXT]
+    span = body.span(context.clock.utc(context.clock.now()))
+    kind = body.choice("kind", {*EventKind, "all"})
+    area = body.area()
+    body.check()
+    key = body.fields["key"]
+    mute = Mute(
+        secrets.token_hex(8),
+        request[IDENTITY].token.name,
+        body.fields["reason"],
+        span.from_at,
+        span.until_at,
+        "" if kind == "all" else kind,
+        area,
+        "" if key == "all" else key,
+    )
+    async with audited(request, "mute.set", mute.id, detail=f"{kind} {area} {key}"):
+        await desk.set_mute(mute)
+    return await send_json(request, row(mute), context.projection.as_of, status=201)
+
+
+ROUTES = (
+    Route("GET", "/api/v1/events", list_events, Access.READ),
+    Route("GET", "/api/v1/event-incidents", list_incidents, Access.READ),
+    Route("GET", "/api/v1/event-incidents/{id}", get_incident, Access.READ),
+    Route("GET", "/api/v1/alerts", list_alerts, Access.CENTER),
+    Route("GET", "/api/v1/alert-rules", list_rules, Access.READ),
+    Route("GET", "/api/v1/postures", list_postures, Access.READ),
+    Route("POST", "/api/v1/postures", set_posture, Access.OPERATE),
+    Route("GET", "/api/v1/mutes", list_mutes, Access.READ),
+    Route("POST", "/api/v1/mutes", set_mute, Access.OPERATE),
+)
