@@ -31,6 +31,7 @@ PARTS = (
     "pulls",
     "coverage_live",
     "plan",
+    "linking",
     "live",
 )
 
@@ -104,6 +105,12 @@ def _pulls() -> object:
     return pulls.run()
 
 
+def _linking() -> object:
+    from bench import linking
+
+    return linking.run()
+
+
 def _live() -> object:
     from bench import live
 
@@ -132,6 +139,7 @@ RUN: dict[str, Callable[[], object]] = {
     "coverage": _coverage,
     "memory": _memory,
     "pulls": _pulls,
+    "linking": _linking,
     "live": _live,
     "coverage_live": _coverage_live,
     "plan": _plan,
@@ -151,6 +159,10 @@ GOALS: tuple[tuple[str, str, float, tuple[str, ...]], ...] = (
     ("warm sweep of the fleet, CPU-s", "<=", 2.4, ("sweep", "warm_cpu_s")),
     ("CPU a warm check, ms", "<=", 0.20, ("sweep", "warm_ms_per_check")),
     ("wall of a cold sweep, 30 ms latency, 3 % dead, s", "<=", 6, ("slow", "wall_s")),
+    ("place to its cells, country, ms", "<=", 0.2, ("linking", "link", "country_ms")),
+    ("place to its cells, city, ms", "<=", 0.2, ("linking", "link", "city_ms")),
+    ("storm of signals, CPU µs each", "<=", 50, ("linking", "storm", "cpu_us_a_signal")),
+    ("storm of signals, memory grown, MB", "<=", 50, ("linking", "storm", "grown_mb")),
     ("demo: lateness p99, s", "<=", 1, ("live", "demo", "lateness_seconds", "p99")),
     ("demo: death to confirmed outage p50, s", "<=", 30, ("live", "demo", "detection_seconds", "p50")),
     ("demo: death to confirmed outage p99, s", "<=", 50, ("live", "demo", "detection_seconds", "p99")),
