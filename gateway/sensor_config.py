@@ -10,13 +10,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from gateway.domain.sensor_mapping import (
-    Ignored,
-    SensorRule,
-    bad_pattern,
-    problems,
-    topic_matches,
-)
+from gateway.domain.sensor_mapping import Ignored, SensorRule, problems
+from gateway.domain.sensor_payload import bad_pattern, topic_matches
 from gateway.errors import SettingsError
 from gateway.resources import data_dir
 

@@ -7,31 +7,27 @@ the payload the reading, the state, the id and the time stand, and when the sens
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime
 from enum import StrEnum
 from hashlib import blake2b
 
-import orjson
-
 from gateway.domain.event import Event, EventKind, EventSource, Sensor
+from gateway.domain.sensor_payload import (
+    MISSING,
+    Form,
+    Scalar,
+    bad_pattern,
+    find,
+    number_of,
+    read,
+    time_of,
+    topic_matches,
+    word_of,
+    words_of,
+)
 
 PAYLOAD_MOST = 64 * 1024
 """Bytes of a message; larger ones are no readings."""
-Scalar = bool | int | float | str
-_CHINA = timezone(timedelta(hours=8))
-_MILLISECONDS_FROM = 1e11
-"""An epoch time above it is in milliseconds (as seconds it would be the year 5138)."""
-_MISSING = object()
-
-
-class Form(StrEnum):
-    """What a payload is."""
-
-    JSON = "json"
-    NUMBER = "number"
-    """A plain number as text: `2.31`."""
-    TEXT = "text"
-    """A plain word: `ON`."""
 
 
 class DropReason(StrEnum):
@@ -147,20 +143,20 @@ def decide(
     """
     if len(message.payload) > PAYLOAD_MOST:
         return Dropped(DropReason.TOO_LARGE, f"{len(message.payload)} bytes")
-    content = _read(rule.payload, message.payload)
+    content = read(rule.payload, message.payload)
     # A button whose message we cannot read was still pressed.
-    if content is _MISSING and not (rule.moment and message.payload.strip()):
+    if content is MISSING and not (rule.moment and message.payload.strip()):
         return Dropped(DropReason.UNREADABLE, f"not {rule.payload}")
     for ignored in rule.ignore:
-        if _word(find(content, ignored.pointer)) in _words(ignored.values):
+        if word_of(find(content, ignored.pointer)) in words_of(ignored.values):
             return Dropped(DropReason.LIFE_SIGN, ignored.pointer)
-    value = None if rule.value is None else _number(find(content, rule.value))
+    value = None if rule.value is None else number_of(find(content, rule.value))
     if value is not None:
         value *= rule.scale
     active = _judge(rule, content, value, before=before)
     if isinstance(active, Dropped):
         return active
-    device_at = None if rule.time is None else _time(find(content, rule.time))
+    device_at = None if rule.time is None else time_of(find(content, rule.time))
     return Event(
         id=_identity(rule, sensor, message, content, active=active, timed=device_at is not None),
         source=message.source,
@@ -193,12 +189,12 @@ def _judge(
 
 
 def _state(rule: SensorRule, found: object) -> bool | Dropped:
-    if found is _MISSING:
+    if found is MISSING:
         return Dropped(DropReason.NO_VALUE, f"nothing at {rule.state!r}")
-    word = _word(found)
-    if word in _words(rule.active):
+    word = word_of(found)
+    if word in words_of(rule.active):
         return True
-    if word in _words(rule.inactive):
+    if word in words_of(rule.inactive):
         return False
     return Dropped(DropReason.UNKNOWN_STATE, str(word)[:40])
 
@@ -230,9 +226,9 @@ def _identity(
     An id of the sensor's own counts once for each state: some give begin and end of an alarm one id.
     Otherwise it is the content with its time; content without any time needs the mark of the transport.
     """
-    own = _MISSING if rule.id is None else find(content, rule.id)
+    own = MISSING if rule.id is None else find(content, rule.id)
     parts: tuple[object, ...]
-    if own is _MISSING or own in (None, "") or isinstance(own, dict | list):
+    if own is MISSING or own in (None, "") or isinstance(own, dict | list):
         parts = ("content", message.topic, "" if timed else message.mark)
     else:
         parts = ("id", own, active)
@@ -242,103 +238,6 @@ def _identity(
     if parts[0] == "content":
         digest.update(message.payload)
     return f"sensor-{digest.hexdigest()}"
-
-
-# --- reading
-
-
-def find(content: object, pointer: str) -> object:
-    """What stands at a JSON pointer; a value of its own where nothing does."""
-    for token in pointer.split("/")[1:]:
-        key = token.replace("~1", "/").replace("~0", "~")
-        if isinstance(content, dict):
-            content = content.get(key, _MISSING)
-        elif isinstance(content, list) and key.isdecimal() and key.isascii():
-            index = int(key[:9])
-            content = content[index] if str(index) == key and index < len(content) else _MISSING
-        else:
-            return _MISSING
-    return content
-
-
-def _read(form: Form, payload: bytes) -> object:
-    try:
-        if form is Form.JSON:
-            return orjson.loads(payload)
-        text = payload.decode("utf-8").strip()
-    except ValueError:
-        return _MISSING
-    if form is Form.TEXT:
-        return text or _MISSING
-    number = _number(text)
-    return _MISSING if number is None else number
-
-
-def _number(found: object) -> float | None:
-    """A finite number; devices also send them as text."""
-    if isinstance(found, bool) or not isinstance(found, int | float | str):
-        return None
-    try:
-        number = float(found)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _word(found: object) -> object:
-    """A state as comparable text; what is no scalar is like nothing else."""
-    if isinstance(found, bool):
-        return "true" if found else "false"
-    if isinstance(found, int | float):
-        return f"{found:g}"
-    return found.strip().casefold() if isinstance(found, str) else _MISSING
-
-
-def _words(values: Sequence[Scalar]) -> frozenset[object]:
-    return frozenset(map(_word, values))
-
-
-def _time(found: object) -> datetime | None:
-    """ISO 8601 (Beijing time where no offset is given) or epoch seconds or milliseconds."""
-    number = _number(found)
-    try:
-        if number is not None:
-            seconds = number / 1000 if abs(number) >= _MILLISECONDS_FROM else number
-            return datetime.fromtimestamp(seconds, UTC)
-        if isinstance(found, str):
-            at = datetime.fromisoformat(found.strip())
-            return (at if at.tzinfo else at.replace(tzinfo=_CHINA)).astimezone(UTC)
-    except (ValueError, OverflowError, OSError):
-        pass
-    return None
-
-
-# --- topics
-
-
-def topic_matches(pattern: str, topic: str) -> bool:
-    """Whether a topic fits a pattern of MQTT (`+` = one level, `#` = the rest, also nothing)."""
-    wanted, given = pattern.split("/"), topic.split("/")
-    if topic.startswith("$") and wanted[0] in {"+", "#"}:
-        return False  # the broker's own topics are never meant
-    for n, level in enumerate(wanted):
-        if level == "#":
-            return True
-        if n >= len(given) or level not in {"+", given[n]}:
-            return False
-    return len(wanted) == len(given)
-
-
-def bad_pattern(pattern: str) -> str:
-    """What is wrong with a topic pattern; "" = nothing."""
-    levels = pattern.split("/")
-    if not pattern or "\x00" in pattern:
-        return "is empty or holds a zero byte"
-    if any("#" in level and level != "#" for level in levels) or "#" in levels[:-1]:
-        return "`#` must be the whole last level"
-    if any("+" in level and level != "+" for level in levels):
-        return "`+` must be a whole level"
-    return ""
 
 
 # --- the check at start
@@ -370,7 +269,7 @@ def _alarm(rule: SensorRule) -> list[str]:
     ways = [rule.state is not None, rule.above is not None, rule.below is not None, rule.moment]
     found = [] if sum(ways) == 1 else ["needs exactly one of state, above, below, moment"]
     if rule.state is not None:
-        both = _words(rule.active) & _words(rule.inactive)
+        both = words_of(rule.active) & words_of(rule.inactive)
         if not rule.active or not rule.inactive:
             found.append("state: needs the values that mean active and those that mean inactive")
         if both:
