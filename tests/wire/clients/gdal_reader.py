@@ -1,9 +1,10 @@
-"""Reads a layer of OGC API - Features with GDAL's own client and prints what it got.
+"""Reads layers of OGC API - Features with GDAL's own client and prints what it got.
 
-    python gdal_reader.py URL LAYER [OPTIONS]
+    python gdal_reader.py URL JOBS
 
-OPTIONS is a JSON object: `bbox`, `where` and open options of GDAL's OAPIF driver such as PAGE_SIZE. A process of
-its own, because GDAL blocks the one it runs in. The token comes in GDAL_HTTP_BEARER.
+JOBS is a JSON list of objects: `layer`, and options of `pyogrio.raw.read`: `bbox`, `where`, and the open
+options of GDAL's OAPIF driver such as PAGE_SIZE. A process of its own, because GDAL blocks its own.
+The token comes in GDAL_HTTP_BEARER.
 """
 
 import json
@@ -15,25 +16,28 @@ import shapely
 
 
 def read(url: str, layer: str, options: dict[str, Any]) -> dict[str, Any]:
-    """The features of a layer: fields, geometries as WKB in hexadecimal, rows; and what GDAL is."""
-    meta, _, geometry, columns = pyogrio.raw.read(f"OAPIF:{url}", layer=layer, **options)
-    shapes = shapely.from_wkb(geometry)
+    """The features of a layer: rows of fields, and geometries as WKB in hexadecimal."""
+    if "bbox" in options:
+        options["bbox"] = tuple(options["bbox"])
+    meta, _, geometry, columns = pyogrio.raw.read(url, layer=layer, **options)
     values = [column.astype(object).tolist() for column in columns]
     names = meta["fields"].tolist()
     return {
-        "gdal": pyogrio.__gdal_version_string__,
+        "layer": layer,
         "crs": meta["crs"],
         "rows": [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)],
-        "geometry": [None if one is None else one.wkb_hex for one in shapes],
+        "geometry": [
+            None if one is None else one.wkb_hex for one in shapely.from_wkb(geometry).tolist()
+        ],
     }
 
 
-def main(url: str, layer: str, options: str = "{}") -> None:
-    """Print the layer, or, for the layer "-", the names of all."""
-    if layer == "-":
-        print(json.dumps(pyogrio.list_layers(f"OAPIF:{url}")[:, 0].tolist()))
-    else:
-        print(json.dumps(read(url, layer, json.loads(options)), default=str))
+def main(url: str, jobs: str) -> None:
+    """Print the names of all layers, and what each job found."""
+    address = f"OAPIF:{url}"
+    found = [read(address, options=job, layer=job.pop("layer")) for job in json.loads(jobs)]
+    layers = pyogrio.list_layers(address)[:, 0].tolist()
+    json.dump({"layers": layers, "found": found}, sys.stdout, default=str)
 
 
 if __name__ == "__main__":
