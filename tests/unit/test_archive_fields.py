@@ -91,7 +91,8 @@ def test_the_columns_tell_what_a_file_lists(name: str, kind: Kind | None) -> Non
 
 
 def test_places_are_not_taken_for_grid_cells() -> None:
-    assert detect_kind(["id", "name", "kind", "weight", "synthetic", "geometry"]) is None
+    columns = ["id", "name", "kind", "weight", "synthetic", "geometry"]
+    assert detect_kind(columns) is Kind.PLACES
 
 
 @pytest.mark.parametrize(
