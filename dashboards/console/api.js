@@ -1,9 +1,10 @@
 // Talks to the gateway. Errors are `ApiError` with the status and the problem's own words.
 
 const BASE = "api/v1/";
-const TIMEOUT_MS = 15_000;
+const TIMEOUT_MS = 30_000;
 const CLOCK_GRAIN_MS = 2000;
 const INCIDENT_PAGES = 5;
+const LISTED = 500;
 
 /** What the gateway refused, or that it could not be reached (`status` 0). */
 export class ApiError extends Error {
@@ -104,6 +105,12 @@ export const api = {
   history: (id, signal) => call(`cameras/${part(id)}/history`, { signal }),
   /** @param {string} id @param {AbortSignal} [signal] */
   trace: (id, signal) => call(`cameras/${part(id)}/trace`, { signal }),
+  /** @param {string} state @param {AbortSignal} [signal] */
+  cameras: (state, signal) => call(`cameras?state=${part(state)}&limit=${LISTED}`, { signal }),
+  /** Any part of coverage: "" is the headline. @param {string} [name] @param {AbortSignal} [signal] */
+  coverage: (name = "", signal = undefined) => call(`coverage${name && `/${name}`}`, { signal }),
+  /** A map layer. @param {string} name @param {AbortSignal} [signal] */
+  layer: (name, signal) => call(`coverage/layers/${name}.geojson`, { signal }),
   /** @param {string} id */
   check: (id) => call(`cameras/${part(id)}/check`, { method: "POST" }),
   /** @param {string} id @param {{ text: string, until: string | null }} body */

@@ -1,43 +1,35 @@
 // The line on top: totals, how fresh they are, and banners for what makes them untrue.
-import { api } from "./api.js";
 import { Elapsed, Mark, useTopics } from "./bits.js";
 import { html } from "./html.js";
 import { STATES } from "./marks.js";
-import { themeOf } from "./route.js";
 import { clock, duration, moment, number, t, word } from "./words.js";
 
 /** @typedef {import("./store.js").Store} Store */
 
-/** @param {{ store: Store, onHelp: () => void }} props */
-export function Header({ store, onHelp }) {
+/** @param {{ store: Store }} props */
+export function Header({ store }) {
   useTopics(store, "phase", "wall", "states", "stream", "route");
-  const { total, route } = store;
+  const { total } = store;
   const inUse = STATES.reduce((sum, state, i) => sum + (state === "decommissioned" ? 0 : total[i]), 0);
-  const light = themeOf(route) === "light";
   return html`<header class="header">
     <div class="brand"><svg class="logo" viewBox="0 0 24 24" aria-hidden="true"><path d="M3 3h8v8H3zM13 3h8v8h-8zM3 13h8v8H3z" /><path class="logo-hot" d="M13 13h8v8h-8z" /></svg>
       <div><div class="brand-name">Sightline</div><h1>${t("app.title")}</h1></div></div>
     <dl class=${`totals ${store.stale ? "old" : ""}`}>
       <div class="total total-all"><dt>${t("header.in_use")}</dt><dd class="number">${number(inUse)}</dd></div>
       ${STATES.map((state, i) => html`<div key=${state} class=${`total state-${state} ${total[i] ? "" : "zero"}`} data-total=${state}>
-        <dt title=${word("state", state)}><${Mark} state=${state} /><span class="total-word">${word("state", state)}</span></dt><dd class="number">${number(total[i])}</dd></div>`)}
+        <dt title=${word("state", state)}><${Mark} state=${state} /><span class="total-word">${word("state", state)}</span></dt>
+        <dd class="number"><${Count} store=${store} state=${state} n=${total[i]} /></dd></div>`)}
     </dl>
-    <div class="header-end">
-      <${AsOf} store=${store} />
-      <button class="button quiet" onClick=${() => store.go({ lang: route.lang === "en" ? "zh-CN" : "en" })}>${t("header.language")}</button>
-      <button class="button quiet square" aria-label=${t(light ? "header.theme_dark" : "header.theme_light")}
-          title=${t(light ? "header.theme_dark" : "header.theme_light")} onClick=${() => store.go({ theme: light ? "dark" : "light" })}>
-        <svg class="icon" viewBox="0 0 16 16" aria-hidden="true"><path d="M13 9.6A5.6 5.6 0 1 1 6.4 3a4.4 4.4 0 0 0 6.6 6.6z" /></svg></button>
-      <button class="button quiet square" aria-label=${t("header.help")} title=${`${t("header.help")} (?)`} onClick=${onHelp}>?</button>
-      ${store.me && html`<button class="button quiet who" title=${`${store.me.name} · ${t("header.leave")}`} onClick=${() => leave(store)}>${t("header.leave")}</button>`}
-    </div>
+    <${AsOf} store=${store} />
   </header>`;
 }
 
-/** Signs out. @param {Store} store */
-async function leave(store) {
-  await api.leave().catch(() => {});
-  store.setPhase("locked");
+/** A count that opens the list behind it. Nobody lists what is in order. @param {{ store: Store, state: string, n: number }} props */
+function Count({ store, state, n }) {
+  if (state === "online" || store.route.wall) return number(n);
+  const open = store.route.list === state;
+  return html`<button class="count" data-list-of=${state} aria-pressed=${open ? "true" : "false"} title=${t("list.open", { state: word("state", state) })}
+    onClick=${() => store.go({ page: "", list: open ? "" : state, states: open ? [] : [state], camera: "", incident: "" }, { step: true })}>${number(n)}</button>`;
 }
 
 /** @param {{ store: Store }} props */

@@ -70,7 +70,7 @@ function IncidentRow({ store, incident, current, expanded, setCurrent, onAcknowl
   const settled = note && !expired(note, store.now_ms());
   const kind = [expanded && "expanded", current && "current", settled && "settled", single && "single"].filter(Boolean).join(" ");
   return html`<li ref=${element} class=${`incident ${kind}`} data-incident=${incident.id}>
-    <button class="incident-line" aria-expanded=${expanded ? "true" : "false"} aria-current=${current ? "true" : undefined}
+    <button class="incident-line" data-row onFocus=${() => setCurrent(incident.id)} aria-expanded=${expanded ? "true" : "false"} aria-current=${current ? "true" : undefined}
         onClick=${() => { setCurrent(incident.id); toggle(store, incident.id); }}>
       <span class="incident-name">${incident.root_name}</span>
       <span class="incident-size number">${channels(incident.open_children)}</span>

@@ -11,6 +11,19 @@
  */
 
 /**
+ * Moves the focus along the list on the page: the elements with `data-row`.
+ * @param {number} step
+ */
+export function moveFocus(step) {
+  const rows = /** @type {HTMLElement[]} */ ([...document.querySelectorAll("[data-row]")]);
+  const focused = rows.findIndex((row) => row === document.activeElement);
+  const at = focused >= 0 ? focused : rows.findIndex((row) => row.getAttribute("aria-current") === "true");
+  const next = rows[at < 0 ? 0 : Math.min(rows.length - 1, Math.max(0, at + step))];
+  next?.focus({ preventScroll: true });
+  next?.scrollIntoView({ block: "nearest" });
+}
+
+/**
  * @param {Actions} actions
  * @returns {() => void} stops listening
  */

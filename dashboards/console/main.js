@@ -4,10 +4,13 @@ import { whenLocked } from "./api.js";
 import { useTopics } from "./bits.js";
 import { CameraPanel } from "./camera.js";
 import { Banners, Header } from "./header.js";
+import { CoveragePage } from "./coverage.js";
 import { Help } from "./help.js";
 import { html, render, useCallback, useEffect, useRef, useState } from "./html.js";
-import { IncidentsView, sorted, toggle } from "./incidents.js";
-import { onKeys } from "./keys.js";
+import { IncidentsView, toggle } from "./incidents.js";
+import { moveFocus, onKeys } from "./keys.js";
+import { ListingView } from "./listing.js";
+import { Nav } from "./nav.js";
 import { PREFERS_LIGHT, readRoute, takeToken, themeOf } from "./route.js";
 import { SessionForm, signIn } from "./session.js";
 import { Store } from "./store.js";
@@ -48,24 +51,22 @@ function Signed() {
   const [acknowledging, setAcknowledging] = useState(/** @type {Incident | null} */ (null));
   const [help, setHelp] = useState(false);
   useEffect(() => follow(store), []);
-  const { camera } = store.route;
+  const { camera, page, wall } = store.route;
 
   useEffect(() => onKeys({
     search: () => /** @type {HTMLElement | null} */ (document.getElementById("search"))?.focus(),
     help: () => setHelp(true),
     move: (step) => {
-      const rows = sorted(store);
-      const at = rows.findIndex((row) => row.id === chosen.current);
-      const next = rows[at < 0 ? 0 : Math.min(rows.length - 1, Math.max(0, at + step))];
-      if (!next) return;
       if (store.route.camera) store.go({ camera: "" });
-      setCurrent(next.id);
+      moveFocus(step);
     },
     open: () => store.incidents.has(chosen.current) && toggle(store, chosen.current),
     acknowledge: () => store.may("operate") && setAcknowledging(store.incidents.get(chosen.current) ?? null),
     close: () => {
       const { route } = store;
       if (route.camera) store.go({ camera: "" }, { step: true });
+      else if (route.pick) store.go({ pick: "" });
+      else if (route.list) store.go({ list: "", states: [] });
       else if (route.incident) toggle(store, route.incident);
       else if (route.township || route.states.length) store.go({ township: "", states: [] });
     },
@@ -76,15 +77,24 @@ function Signed() {
       <button class="button primary" onClick=${() => location.reload()}>${t("app.retry")}</button></main>`;
   }
   return html`<a class="skip" href="#incidents">${t("app.skip")}</a>
-    <${Header} store=${store} onHelp=${() => setHelp(true)} />
+    <${Header} store=${store} />
+    ${!wall && html`<${Nav} store=${store} onHelp=${() => setHelp(true)} />`}
     <${Banners} store=${store} />
-    <main class=${`panes ${store.stale ? "old" : ""}`}>
-      ${store.phase === "ready" ? html`<${WallView} store=${store} />` : html`<section class="wall notice"><p>${t("app.loading")}</p></section>`}
-      <${IncidentsView} store=${store} current=${current} setCurrent=${setCurrent} onAcknowledge=${setAcknowledging} />
+    <main class=${`panes page-${page || "duty"} ${store.stale ? "old" : ""}`}>
+      ${store.phase !== "ready" ? html`<section class="wall notice"><p>${t("app.loading")}</p></section>` : html`<${Page} store=${store}
+        current=${current} setCurrent=${setCurrent} onAcknowledge=${setAcknowledging} />`}
       ${camera && html`<${CameraPanel} key=${camera} store=${store} id=${camera} onClose=${() => store.go({ camera: "" }, { step: true })} />`}
     </main>
     ${acknowledging && html`<${AcknowledgeForm} store=${store} incident=${acknowledging} onClose=${() => setAcknowledging(null)} />`}
     ${help && html`<${Help} onClose=${() => setHelp(false)} />`}`;
+}
+
+/** What the address asks for. @param {{ store: Store, current: string, setCurrent: (id: string) => void, onAcknowledge: (incident: Incident) => void }} props */
+function Page({ store, ...incidents }) {
+  const { page, list } = store.route;
+  if (page === "coverage") return html`<${CoveragePage} store=${store} />`;
+  return html`<${WallView} store=${store} />
+    ${list ? html`<${ListingView} key=${list} store=${store} state=${list} />` : html`<${IncidentsView} store=${store} ...${incidents} />`}`;
 }
 
 /** Starts the console on the page. */

@@ -1,6 +1,9 @@
 // The address bar holds what is shown: filters, selection, language, theme, order.
 import { STATES } from "./marks.js";
 
+/** What is shown below the top line; "" = the duty view: state wall and incidents. */
+export const PAGES = /** @type {const} */ (["", "coverage"]);
+
 /**
  * @typedef {object} Route
  * @property {string[]} states only these are lit on the wall; empty = all
@@ -11,6 +14,12 @@ import { STATES } from "./marks.js";
  * @property {"zh-CN" | "en"} lang
  * @property {"" | "light" | "dark"} theme "" = as the system asks
  * @property {"biggest" | "newest"} sort
+ * @property {typeof PAGES[number]} page
+ * @property {string} list a state: its cameras are listed instead of the incidents
+ * @property {string} tab of a page that has some
+ * @property {string} pick what is chosen on a page: a blind spot, an event incident, a plan
+ * @property {string} kind of event; "" = all
+ * @property {boolean} wall big numbers, no controls: for a screen on the wall
  */
 
 /** @returns {Route} */
@@ -26,6 +35,12 @@ export function readRoute() {
     lang: query.get("lang") === "en" ? "en" : "zh-CN",
     theme: theme === "light" || theme === "dark" ? theme : "",
     sort: query.get("sort") === "newest" ? "newest" : "biggest",
+    page: PAGES.find((page) => page === query.get("page")) ?? "",
+    list: STATES.find((state) => state === query.get("list")) ?? "",
+    tab: query.get("tab") ?? "",
+    pick: query.get("pick") ?? "",
+    kind: query.get("kind") ?? "",
+    wall: query.get("wall") === "1",
   };
 }
 
@@ -39,6 +54,12 @@ export function writeRoute(route, step) {
   const query = new URLSearchParams();
   /** @param {string} name @param {string} value */
   const put = (name, value) => value && query.set(name, value);
+  put("wall", route.wall ? "1" : "");
+  put("page", route.page);
+  put("tab", route.tab);
+  put("kind", route.kind);
+  put("pick", route.pick);
+  put("list", route.list);
   put("state", route.states.join(","));
   put("township", route.township);
   put("q", route.q);

@@ -12,9 +12,10 @@ import { readRoute, writeRoute } from "./route.js";
 /**
  * What can change: `phase` (loading, ready...), `wall` (who is on it), `states` (some squares),
  * `incidents`, `rows` (an outage or fault of a channel, by id), `stream` (as of, gateway
- * gap), `freshness` (live or silent), `route`, `tick` (each second).
+ * gap), `freshness` (live or silent), `route`, `tick` (each second), `coverage` (the headline),
+ * `blind_spot` (one row).
  * @typedef {"phase" | "wall" | "states" | "incidents" | "rows" | "stream" | "freshness" | "route"
- *   | "tick"} Topic
+ *   | "tick" | "coverage" | "blind_spot"} Topic
  */
 
 /** @typedef {"loading" | "ready" | "locked" | "failed"} Phase */
@@ -56,6 +57,8 @@ export class Store {
     this.firstRound = false;
     /** Who is signed in, and what they may do. @type {{ name: string, role: string, may: string[] } | null} */
     this.me = null;
+    /** The headline of coverage as last heard; null = not asked for, or there is none. @type {any} */
+    this.coverage = null;
     this.live = false;
     this.stale = false;
     this.heard_ms = performance.now();
@@ -81,7 +84,7 @@ export class Store {
     return Date.now() + clockAhead_ms();
   }
 
-  /** @param {"operate"} right */
+  /** @param {"operate" | "plan"} right */
   may(right) {
     return this.me === null || this.me.may.includes(right);
   }

@@ -103,6 +103,11 @@ function listen(store, { names, after }, restart) {
     incident: (row) => store.setIncident(row),
     outage: (row) => store.tell("rows", row.channel),
     fault: (row) => store.tell("rows", row.channel),
+    blind_spot: (row) => store.tell("blind_spot", row),
+    coverage: (told) => {
+      store.coverage = told;
+      store.tell("coverage");
+    },
     gap: (row) => {
       store.gap = row.ended_at ? null : row;
     },
@@ -112,7 +117,8 @@ function listen(store, { names, after }, restart) {
       takeAsOf(store, as_of);
       if (store.firstRound) firstRound(store);
     },
-    reset: restart,
+    // A wall screen that runs for weeks takes a new version of the page with the new run.
+    reset: () => (store.route.wall ? location.reload() : restart()),
   };
   const source = new EventSource(`api/v1/stream?last_event_id=${encodeURIComponent(after)}`);
   source.onopen = () => heard(store);

@@ -36,7 +36,8 @@ export function t(key, values = {}) {
 
 /**
  * The word for a code of a closed list (`offline`, `uplink`...); an unknown code shows itself.
- * @param {"state" | "meaning" | "outage" | "down" | "fault" | "ending" | "step" | "banner"} list
+ * @param {"state" | "meaning" | "outage" | "down" | "fault" | "ending" | "step" | "banner"
+ *   | "place" | "placemeaning" | "event" | "severity" | "receipt" | "plan" | "view"} list
  * @param {string | null | undefined} code
  */
 export function word(list, code) {
@@ -63,6 +64,28 @@ export function number(value, options = {}) {
 /** "143 路". @param {number} count */
 export function channels(count) {
   return t("unit.channels", { n: number(count) });
+}
+
+/**
+ * A part of all as percent, cut off and not rounded: what is not whole is never shown as 100 %.
+ * @param {number | null | undefined} part @param {number} [digits]
+ */
+export function share(part, digits = 1) {
+  if (part === null || part === undefined) return "—";
+  const scale = 10 ** (digits + 2);
+  const cut = Math.floor(part * scale + 1e-6) / scale;
+  return number(cut, { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+/** Square metres, or square kilometres where there are many. @param {number} m2 */
+export function area(m2) {
+  if (m2 < 100_000) return t("unit.m2", { n: number(Math.round(m2)) });
+  return t("unit.km2", { n: number(m2 / 1e6, { maximumFractionDigits: 2 }) });
+}
+
+/** Several names in a row. @param {string[]} names */
+export function joined(names) {
+  return names.join(language === "en" ? ", " : "、");
 }
 
 /** @param {number} ms */

@@ -156,7 +156,7 @@ def test_keys_find_open_and_acknowledge_an_incident(
     expect(page.locator("dialog .failure")).to_have_text("请填写情况说明")
     page.keyboard.insert_text("已电话通知运维单位")
     page.keyboard.press("Control+Enter")
-    expect(current.locator(".note")).to_contain_text("王建军 已确认")
+    expect(current.locator(".note")).to_contain_text("王建军 已受理")
     expect(current.locator(".note")).to_contain_text("已电话通知运维单位")
     (note,) = gateway.run(gateway.store.notes([incident]))
     assert (note.kind, note.actor) == (NoteKind.ACKNOWLEDGE, "王建军")

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from gateway.domain.camera import NodeKind
+from gateway.domain.coverage.rows import PlaceState
 from gateway.domain.ledger import Ending, GapReason, State
 from gateway.domain.observation import FaultCause, OutageCause
 from gateway.resources import data_dir
@@ -21,6 +22,8 @@ BY_CODE = {
     "fault": {c.value for c in FaultCause},
     "ending": {e.value for e in Ending},
     "banner": {r.value for r in GapReason},
+    "place": {s.value for s in PlaceState},
+    "placemeaning": {s.value for s in PlaceState},
 }
 """Lists whose words are looked up by a code of the domain."""
 OPEN_LISTS = {

@@ -21,6 +21,7 @@ from fakes.console_answers import FAILED_CHAINS, FAULTS, degraded, failed, good
 from adapters.memory import MemoryStore
 from adapters.virtual.fleet import build_district
 from adapters.virtual.listeners import HeldPort
+from adapters.virtual.model import VirtualDistrict
 from gateway.domain.camera import Camera, ChannelId, NodeId, NodeKind
 from gateway.domain.ledger import (
     Changes,
@@ -58,11 +59,8 @@ SHARES = {
 SINGLES = 42
 
 
-def inventory_of(seed: int, cameras: int, out_of_use: int) -> Inventory:
+def inventory_of(district: VirtualDistrict, out_of_use: int) -> Inventory:
     """The archive of a virtual district; the last `out_of_use` of every 800th are decommissioned."""
-    district = build_district(
-        seed, cameras, port=8000, tls_port=8001, killable_port=8002, canary_port=8003
-    )
     channels = [camera for device in district.devices for camera in device.channels]
     step = max(1, len(channels) // max(1, out_of_use))
     retired = {camera.id for camera in channels[step // 2 :: step][:out_of_use]}
@@ -99,7 +97,10 @@ class ConsoleGateway:
 
     def __init__(self, seed: int = 7, cameras: int = 12_328, as_of_s: float = 1.0) -> None:
         self.clock = SystemClock()
-        self.inventory = inventory_of(seed, cameras, SHARES[State.DECOMMISSIONED])
+        self.district = build_district(
+            seed, cameras, port=8000, tls_port=8001, killable_port=8002, canary_port=8003
+        )
+        self.inventory = inventory_of(self.district, SHARES[State.DECOMMISSIONED])
         self.rng = Random(seed)  # noqa: S311 - a scene, not a secret
         self.store = MemoryStore()
         self.answers: dict[ChannelId, Answer] = {}
@@ -153,8 +154,13 @@ class ConsoleGateway:
             explain=self._explain,
             readiness=tuple,
             progress_age_s=lambda: 0.0,
+            **await self._desks(),
         )
         await self.listen()
+
+    async def _desks(self) -> dict[str, Any]:
+        """Who else answers questions: none here."""
+        return {}
 
     async def listen(self) -> None:
         """Serve, again after `stop`."""
@@ -167,12 +173,13 @@ class ConsoleGateway:
             await self._runner.cleanup()
             self._runner = None
 
-    async def push(self, **rows: Any) -> None:
+    async def push(self, **rows: Any) -> Changes[datetime]:
         """Commit and publish changes, as the judge and the recorder do."""
         self._sequence += 1
         changes: Changes[datetime] = Changes(self._sequence, **rows)
         await self.store.commit(changes)
         self.projection.apply(changes, self.now())
+        return changes
 
     async def set_state(self, channels: Iterable[ChannelId], state: State) -> None:
         """Give some channels a state, from now on."""
