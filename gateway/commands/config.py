@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from gateway import sensor_config
 from gateway.commands.options import ConfigOption, JsonOption, out, print_json, settings_from
 from gateway.settings import Settings, describe
 
@@ -14,7 +15,9 @@ config = typer.Typer(help="Check, show and describe the settings.", no_args_is_h
 @config.command()
 def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Read the settings; exit 2 with every problem when something is wrong."""
-    settings_from(config)
+    settings = settings_from(config)
+    sensor_config.load(settings.intake.mapping)
+    sensor_config.load_secrets(settings.intake.secrets_dir)
     if as_json:
         print_json({"ok": True, "file": None if config is None else str(config.absolute())})
     elif config is None:

@@ -11,6 +11,7 @@ from gateway.errors import StoreUnavailable
 from gateway.ports import Clock, Store
 from gateway.ports.events import Deliver, EventSourcePort, MqttBroker, MqttContext
 from gateway.registry import get
+from gateway.runtime.atlas import Atlas
 from gateway.runtime.supervisor import Stage
 from gateway.settings import MqttSettings, Settings
 
@@ -46,6 +47,7 @@ class Sensing:
         store: where the registry is; open.
         clock: the service's.
         deliver: the desk's.
+        atlas: the desk's: it follows the registry too.
 
     Attributes:
         sensors: reads messages, whatever way they come.
@@ -55,12 +57,20 @@ class Sensing:
         SettingsError: the rules or the secrets are wrong; names every problem.
     """
 
-    def __init__(self, settings: Settings, store: Store, clock: Clock, deliver: Deliver) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        clock: Clock,
+        deliver: Deliver,
+        atlas: Atlas | None = None,
+    ) -> None:
         self.mapping = sensor_config.load(settings.intake.mapping)
         self.secrets = sensor_config.load_secrets(settings.intake.secrets_dir)
         self.sensors = SensorIntake(self.mapping.rules)
         self.deliver = deliver
         self._store = store
+        self._atlas = atlas
         self._source: EventSourcePort | None = None
         if settings.mqtt.host:
             context = MqttContext(broker_of(settings.mqtt), self.sensors, deliver, clock)
@@ -91,7 +101,10 @@ class Sensing:
             StoreUnavailable: the store does not answer.
         """
         before = len(self.sensors)
-        self.sensors.take_sensors(await self._store.events.load_sensors())
+        registered = await self._store.events.load_sensors()
+        self.sensors.take_sensors(registered)
+        if self._atlas is not None:
+            self._atlas.take_sensors(registered)
         if len(self.sensors) != before:
             unread = [sensor.id for sensor in self.sensors.unread()]
             log.info("sensors", registered=len(self.sensors))
