@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 CONSOLE := dashboards/console
 CLIENTS := tests/wire/node
 
+UNIT := $(BIN)/pytest tests/unit --cov=gateway.domain --cov-branch --cov-fail-under=100 --cov-report=term:skip-covered -q
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo run check fix test bench torture wheel wheel-test lock clean
 
@@ -37,9 +39,9 @@ run: setup ## the service with config/sightline.example.toml
 check: setup ## format, lint, types, import contracts, unit tests (under 60 s)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	$(BIN)/pytest tests/unit --cov=gateway.domain --cov-branch --cov-fail-under=100 --cov-report=term:skip-covered -q
+	@$(BIN)/mypy & types=$$!; \
+	$(BIN)/lint-imports && $(UNIT); units=$$?; \
+	wait $$types && exit $$units
 
 fix: setup ## format and mend what can be mended
 	$(BIN)/ruff format .
