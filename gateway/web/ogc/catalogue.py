@@ -83,9 +83,10 @@ SOURCES: web.AppKey[dict[str, Source]] = web.AppKey("ogc_sources", dict[str, Sou
 
 def sources() -> dict[str, Source]:
     """What the collections of one application read from."""
+    cameras = Cameras()
     return {
-        "cameras": Cameras(),
-        "outages": Outages(),
+        "cameras": cameras,
+        "outages": Outages(cameras),
         "blind-spots": BlindSpots(),
         "coverage": Coverage(),
         "grids": Grids(),

@@ -8,6 +8,7 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -204,11 +205,23 @@ class Grids(Layer):
 class Coverage(Grids):
     """The same cells with the share of listed places and of area seen, as designed and now."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._counted: tuple[datetime, Floats, dict[str, Part]] | None = None
+
+    def parts(self, present: Present) -> dict[str, Part]:
+        """What is counted in each cell: a tenth of a second, so once for the pages of one moment."""
+        at, designed_m2 = present.as_of_at, present.designed_m2
+        held = self._counted
+        if held is None or held[0] != at or held[1] is not designed_m2:
+            of = (present.state, present.places, present.divided, designed_m2)
+            held = at, designed_m2, {part.code: part for part in by(CoverageBy.GRID, *of)}
+            self._counted = held
+        return held[2]
+
     def properties(self, present: Present, inventory: Inventory) -> Callable[[str, int], Json]:
         """Beside the cell what is counted in it."""
-        cell = super().properties(present, inventory)
-        of = (present.state, present.places, present.divided, present.designed_m2)
-        parts = {part.code: part for part in by(CoverageBy.GRID, *of)}
+        cell, parts = super().properties(present, inventory), self.parts(present)
 
         def tell(feature: str, row: int) -> Json:
             return {**cell(feature, row), **_counted(parts[feature]), "as_of": present.as_of_at}

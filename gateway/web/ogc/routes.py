@@ -229,6 +229,7 @@ def _reading(collection: str, access: Access) -> Sequence[Route]:
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/ogc", get_landing, Access.OPEN),
+    Route("GET", "/ogc/", get_landing, Access.OPEN, documented=False),  # people type it so
     Route("GET", "/ogc/conformance", get_conformance, Access.OPEN),
     Route("GET", "/ogc/api", get_description, Access.OPEN),
     Route("GET", "/ogc/collections", list_collections, Access.READ),
