@@ -91,6 +91,8 @@ class MqttSource:
         """Set while the broker holds our subscriptions."""
         self.waiting = 0
         """Messages that came and are not acknowledged."""
+        self.acknowledged = 0
+        """Messages acknowledged since the start."""
 
     async def run(self) -> None:
         """Bring events until cancelled; reconnects with back-off and jitter."""
@@ -134,6 +136,7 @@ class MqttSource:
                 MQTT_UNACKNOWLEDGED.set(self.waiting)
                 await self._store(await self._read(batch))
                 acknowledge(batch)
+                self.acknowledged += len(batch)
                 self.waiting = arrivals.qsize()
                 MQTT_UNACKNOWLEDGED.set(self.waiting)
 

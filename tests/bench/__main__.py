@@ -30,6 +30,7 @@ PARTS = (
     "memory",
     "pulls",
     "coverage_live",
+    "mqtt",
     "plan",
     "linking",
     "live",
@@ -123,6 +124,12 @@ def _plan() -> object:
     return planning.measure()
 
 
+def _mqtt() -> object:
+    from bench import mqtt
+
+    return mqtt.run()
+
+
 def _coverage_live() -> object:
     from bench import coverage_live
 
@@ -142,6 +149,7 @@ RUN: dict[str, Callable[[], object]] = {
     "linking": _linking,
     "live": _live,
     "coverage_live": _coverage_live,
+    "mqtt": _mqtt,
     "plan": _plan,
 }
 
@@ -174,6 +182,7 @@ GOALS: tuple[tuple[str, str, float, tuple[str, ...]], ...] = (
     ("12,328 idle pulls, share of a core", "<=", 0.15, ("pulls", "core_share_of_12328")),
     ("store: a sweep with 1 % changes committed, ms", "<=", 10, ("store", "commit_ms_p50")),
     ("/metrics/devices scrape, CPU ms", "<=", 5, ("pages", "/metrics/devices")),
+    ("MQTT QoS 1: CPU a message stored and acknowledged, ms", "<=", 0.5, ("mqtt", "cpu_ms_each")),
     ("coverage: a change to its rows p99, ms", "<=", 5, ("coverage_live", "single", "p99_ms")),
     ("coverage: the same where 20 views overlap, ms", "<=", 15, ("coverage_live", "single_dense", "p99_ms")),
     ("coverage: storm of 1,000 outages, s", "<=", 0.5, ("coverage_live", "storm", "one_batch_s")),
