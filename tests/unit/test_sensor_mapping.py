@@ -363,6 +363,16 @@ def test_the_rules_that_come_along_are_good_and_read_every_kind_of_sensor() -> N
     assert set(SENSOR_KINDS.values()) <= kinds
 
 
+def test_the_rule_in_the_guide_is_a_good_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/guide/sensors.md").read_text(encoding="utf-8")
+    (block,) = [b for b in page.split("```toml\n")[1:] if b.startswith("[[rules]]")]
+    path = tmp_path / "sensors.toml"
+    path.write_text(block.partition("```")[0], encoding="utf-8")
+    (rule,) = sensor_config.load(path).rules
+    found = event(rule, {"data": {"level_cm": 260}, "msgId": "a", "ts": 1772323200})
+    assert (found.active, found.value, found.device_at) == (True, pytest.approx(2.6), NOW)
+
+
 def test_everything_wrong_with_a_file_is_said_at_once(tmp_path: Path) -> None:
     path = tmp_path / "sensors.toml"
     path.write_text(
