@@ -25,9 +25,11 @@ from gateway.inventory import Inventory
 from gateway.ports import Probe, ProbeContext, Store
 from gateway.projection import Projection
 from gateway.registry import get
+from gateway.runtime.center import CenterLoop, make_deliverer, read_secrets
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.coverage import CoverageWorker
 from gateway.runtime.credentials import OpenedCredentials
+from gateway.runtime.deliverer import Deliverer
 from gateway.runtime.desk_start import join_coverage, start_desk
 from gateway.runtime.judge import Judge, JudgeRules
 from gateway.runtime.model_source import from_child, from_memory
@@ -197,6 +199,9 @@ class Service:
         self.pipeline: Pipeline | None = None
         self.credentials: OpenedCredentials | None = None
         self.planning = self.make_planning()
+        self.center_secrets = read_secrets(settings.center)
+        self.deliverer: Deliverer | None = None
+        self.center: CenterLoop | None = None
         self.address: tuple[str, int] = ("", 0)
 
     async def prepare(self) -> Pipeline:
@@ -238,6 +243,7 @@ class Service:
         )
         if pipeline.coverage is not None:
             join_coverage(pipeline.desk, pipeline.coverage)
+        self.join_center(pipeline)
         pipeline.start(inventory, state, records[0].id if records else "", before)
         self.credentials.changed = pipeline.poller.ask_signed
         self.pipeline = pipeline
@@ -256,6 +262,18 @@ class Service:
         return CoverageWorker(
             self.store, self.clock, pipeline.projection, source, settings.coverage.recount_s
         )
+
+    def join_center(self, pipeline: Pipeline) -> None:
+        """The deliverer and the loop back; what commits alerts wakes the deliverer."""
+        deliverer = make_deliverer(self.settings, self.center_secrets, self.store, self.clock)
+        self.deliverer = deliverer
+        if pipeline.desk is None:
+            return
+        self.center = CenterLoop(self.store, self.clock, pipeline.desk)
+        if deliverer is not None:
+            self.center.wake = deliverer.wake
+            pipeline.desk.alerts_written = deliverer.wake
+            pipeline.recorder.alerts_written = deliverer.wake
 
     def make_planning(self) -> Planning | None:
         """The queue of planning jobs; None where coverage is switched off."""
@@ -302,6 +320,8 @@ class Service:
             coverage=pipeline.coverage,
             planning=self.planning,
             desk=pipeline.desk,
+            center=self.center,
+            center_secrets=self.center_secrets,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -321,6 +341,8 @@ class Service:
             stages["credentials"] = self.credentials.watch
         if self.planning is not None:
             stages["planning"] = self.planning.run
+        if self.deliverer is not None:
+            stages["deliverer"] = self.deliverer.run
         stages["watchdog"] = lambda: _watchdog(pipeline)
         stages["claim"] = lambda: _keep_claim(self.store)
         work = asyncio.create_task(supervise(stages))
@@ -337,6 +359,8 @@ class Service:
             await runner.cleanup()
             with contextlib.suppress(StoreUnavailable):
                 await pipeline.close()
+            if self.deliverer is not None:
+                await self.deliverer.close()
 
 
 def _device_of(pipeline: Pipeline, channel: ChannelId) -> DeviceId:

@@ -170,6 +170,15 @@ class CenterSettings(_Section):
     previous_secret_file: Path | None = Field(
         None, description="file with the secret before it, while both are valid"
     )
+    ca_file: Path | None = Field(
+        None, description="certificates that vouch for the center; default: those of the system"
+    )
+    timeout_s: Seconds = Field(10.0, description="limit of one delivery, its answer included")
+    rate_per_s: float = Field(
+        50.0, gt=0, le=1_000, description="messages a second, also after an outage of the center"
+    )
+    parallel: int = Field(8, ge=1, le=64, description="deliveries at the same time")
+    heartbeat_s: Seconds = Field(60.0, description="a sign of life to the center so often")
 
 
 class MqttSettings(_Section):

@@ -60,6 +60,7 @@ class Answers:
         self._signer = Webhook(secret)
         self._cases: dict[str, _Case] = {}
         self._waiting: asyncio.Queue[str] = asyncio.Queue()
+        self._changed = asyncio.Event()
         self._work: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -78,6 +79,17 @@ class Answers:
         case = self._cases.setdefault(key, _Case())
         case.grid, case.closed = grid, closed
         self._waiting.put_nowait(key)
+
+    async def until(self, wanted: int, timeout_s: float = 30.0) -> None:
+        """Return when the gateway took so many receipts.
+
+        Raises:
+            TimeoutError: it did not.
+        """
+        async with asyncio.timeout(timeout_s):
+            while sum(self.taken.values()) < wanted:
+                self._changed.clear()
+                await self._changed.wait()
 
     async def _run(self) -> None:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10)) as session:
@@ -107,6 +119,7 @@ class Answers:
             if status in _TAKEN:
                 case.sent.append(step)
                 self.taken[step] += 1
+                self._changed.set()
                 return
             later = status in {0, HTTPStatus.TOO_MANY_REQUESTS}
             if not later and status < HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -61,6 +61,8 @@ class Recorder:
         self.known_until = known_until
         self.available = True
         self.reason = ""
+        self.alerts_written: Callable[[], None] = lambda: None
+        """Called when alerts were stored: the deliverer need not wait for its next look."""
         self._waiting: dict[str, dict[object, Any]] = {}
         self._sequence = 0
         self._filled = asyncio.Event()
@@ -125,6 +127,8 @@ class Recorder:
         except BaseException:
             self._keep(taken)
             raise
+        if changes.alerts:
+            self.alerts_written()
         self._watched_at = watched if watch else self._watched_at
         COMMIT_SECONDS.observe(self.clock.now() - now)
         PENDING_ROWS.set(self.pending)

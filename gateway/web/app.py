@@ -10,6 +10,7 @@ from gateway.metrics import HTTP_REQUESTS
 from gateway.resources import data_dir
 from gateway.web import (
     cameras,
+    center,
     console,
     coverage,
     coverage_map,
@@ -22,7 +23,7 @@ from gateway.web import (
     stream,
 )
 from gateway.web.access import Access, Route, canonical, register, verify
-from gateway.web.auth import CONTEXT, TOKENS, authorize
+from gateway.web.auth import CONTEXT, SIGNED, TOKENS, authorize
 from gateway.web.cameras import CHECKS
 from gateway.web.console import API_POLICY, CONSOLE, POLICY, Console
 from gateway.web.context import WebContext
@@ -34,6 +35,7 @@ from gateway.web.overview import KEPT, Kept
 from gateway.web.params import Params
 from gateway.web.problems import as_problem
 from gateway.web.reply import send
+from gateway.web.signed import SignedPosts
 from gateway.web.stream import STREAM, StreamLimits, Streams
 from gateway.web.tokens import TokenBook
 
@@ -61,6 +63,7 @@ INTERFACE: tuple[Route, ...] = (
     *ledger.ROUTES,
     *coverage.ROUTES,
     *events.ROUTES,
+    *center.ROUTES,
     *coverage_map.ROUTES,
     *overview.ROUTES,
     *people.ROUTES,
@@ -92,6 +95,7 @@ def build(
     app = web.Application(middlewares=[observe, as_problem, authorize], client_max_size=BODY_MAX)
     app[CONTEXT] = context
     app[TOKENS] = TokenBook(context.store.tokens, context.clock.now)
+    app[SIGNED] = SignedPosts(context.center_secrets)
     app[CHECKS] = RateLimit(context.settings.web.check_rate)
     app[METRICS] = MetricsPage()
     app[KEPT] = Kept()

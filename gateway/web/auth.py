@@ -10,6 +10,7 @@ from gateway.web import problems
 from gateway.web.access import ROLES, Access, declared_access
 from gateway.web.context import WebContext
 from gateway.web.problems import Problem
+from gateway.web.signed import SIGNATURE, SignedPosts
 from gateway.web.tokens import TokenBook
 
 COOKIE = "sightline_session"
@@ -24,6 +25,8 @@ class Identity:
 
     token: Token
     by_cookie: bool
+    signed: bool = False
+    """No token was shown: the request is signed by the center."""
 
     @property
     def role(self) -> Role:
@@ -33,6 +36,7 @@ class Identity:
 
 CONTEXT = web.AppKey("context", WebContext)
 TOKENS = web.AppKey("tokens", TokenBook)
+SIGNED = web.AppKey("signed", SignedPosts)
 IDENTITY: web.RequestKey[Identity] = web.RequestKey("identity", Identity)
 
 
@@ -68,6 +72,15 @@ def guard_cross_site(request: web.Request) -> None:
         raise Problem(problems.CROSS_SITE, "calls that change something need `X-Sightline: 1`")
 
 
+async def _signed(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A call of the center that is signed instead of carrying a token."""
+    clock = request.app[CONTEXT].clock
+    await request.app[SIGNED].verify(request, clock.now())
+    sender = Token("signature", "center by signature", Role.CENTER, b"", clock.utc(clock.now()))
+    request[IDENTITY] = Identity(sender, by_cookie=False, signed=True)
+    return await handler(request)
+
+
 @web.middleware
 async def authorize(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Deny by default: only a declared route, and only a role in its row of the table."""
@@ -77,6 +90,9 @@ async def authorize(request: web.Request, handler: Handler) -> web.StreamRespons
     if access is None:
         raise Problem(problems.WRONG_ROLE, "this route declares no role")
     secret, by_cookie = secret_of(request)
+    posted = access is Access.CENTER and request.method == "POST"
+    if posted and not secret and SIGNATURE in request.headers:
+        return await _signed(request, handler)
     if by_cookie:
         guard_cross_site(request)
     if access is Access.OPEN:

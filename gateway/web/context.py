@@ -5,14 +5,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from gateway.domain.alerting.rows import Mute, Posture
+from gateway.domain.alerting.loop import Answered
+from gateway.domain.alerting.rows import (
+    Alert,
+    Mute,
+    Posture,
+    Receipt,
+    WorkOrder,
+    WorkOrderState,
+)
 from gateway.domain.alerting.rules import Rule
 from gateway.domain.camera import ChannelId
 from gateway.domain.coverage.figures import Headline
 from gateway.domain.coverage.present import Present
 from gateway.domain.coverage.recount import Difference
 from gateway.domain.observation import Answer
-from gateway.ports import Clock, Store
+from gateway.ports import Clock, Secret, Store
 from gateway.ports.coverage import PlanRecord
 from gateway.projection import Projection
 from gateway.settings import Settings
@@ -86,6 +94,32 @@ class EventDesk(Protocol):
         ...
 
 
+class CenterDesk(Protocol):
+    """Takes what the center and those who repair say (runtime/center.py)."""
+
+    async def take_receipt(self, receipt: Receipt) -> Answered:
+        """A step of the loop back; returns when it is stored."""
+        ...
+
+    async def add_order(self, order: WorkOrder) -> None:
+        """A new work order."""
+        ...
+
+    async def find_order(self, order_id: str) -> WorkOrder | None:
+        """A work order, finished ones included."""
+        ...
+
+    async def move_order(
+        self, order: WorkOrder, state: WorkOrderState, assignee: str = ""
+    ) -> tuple[WorkOrder, Answered]:
+        """Take a work order to a state, if it may go there now."""
+        ...
+
+    async def replay(self, alert: Alert, who: str) -> Alert:
+        """A dead letter goes out again; raises `Refused`."""
+        ...
+
+
 @dataclass(frozen=True)
 class WebContext:
     """Handles for the routes.
@@ -100,6 +134,8 @@ class WebContext:
         coverage: answers for coverage; None where it is switched off.
         planning: takes planning jobs and questions; None where coverage is switched off.
         desk: posture, mutes and rules of alerts.
+        center: receipts, dead letters, work orders.
+        center_secrets: those that may sign what the center posts.
         stats: what the service measures of itself (see runtime/stats.py).
         progress_age_s: seconds since the judge last finished a batch (for /livez and the watchdog).
     """
@@ -116,3 +152,5 @@ class WebContext:
     coverage: CoverageDesk | None = None
     planning: PlanningDesk | None = None
     desk: EventDesk | None = None
+    center: CenterDesk | None = None
+    center_secrets: Sequence[Secret] = ()

@@ -34,6 +34,7 @@ BAD_BODY = Kind("bad-body", HTTPStatus.BAD_REQUEST, "The body is not what this c
 BAD_CURSOR = Kind("bad-cursor", HTTPStatus.BAD_REQUEST, "The cursor is not one of ours")
 NO_TOKEN = Kind("no-token", HTTPStatus.UNAUTHORIZED, "A token is needed")
 BAD_TOKEN = Kind("bad-token", HTTPStatus.UNAUTHORIZED, "The token is not valid (any more)")
+BAD_SIGNATURE = Kind("bad-signature", HTTPStatus.UNAUTHORIZED, "The signature does not fit")
 WRONG_ROLE = Kind("wrong-role", HTTPStatus.FORBIDDEN, "The role of this token may not do this")
 CROSS_SITE = Kind("cross-site", HTTPStatus.FORBIDDEN, "Header X-Sightline: 1 is needed")
 NOT_FOUND = Kind("not-found", HTTPStatus.NOT_FOUND, "There is no such thing")

@@ -1,5 +1,6 @@
 """The web side on a real port, over a projection and the memory store, without poller and judge."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -37,9 +38,10 @@ from gateway.domain.observation import (
 from gateway.errors import StoreUnavailable
 from gateway.feed import Feed
 from gateway.inventory import Inventory
-from gateway.ports import Role
+from gateway.ports import Role, Secret
 from gateway.projection import Projection
 from gateway.rulebook import load as load_rules
+from gateway.runtime.center import CenterLoop
 from gateway.runtime.desk import Desk
 from gateway.settings import Settings, WebSettings
 from gateway.web.app import build, serve
@@ -122,6 +124,7 @@ class WebService:
     coverage: CoverageDesk | None = None
     planning: PlanningDesk | None = None
     desk: Desk | None = None
+    center_secrets: tuple[Secret, ...] = ()
     session: aiohttp.ClientSession = field(init=False)
 
     def now(self) -> datetime:
@@ -208,6 +211,8 @@ class WebService:
             coverage=self.coverage,
             planning=self.planning,
             desk=self.desk,
+            center=None if self.desk is None else CenterLoop(self.store, self.clock, self.desk),
+            center_secrets=self.center_secrets,
         )
 
 
@@ -231,6 +236,7 @@ async def running(
     console_dir: Path | None = None,
     coverage: Callable[[WebService], CoverageDesk] | None = None,
     planning: Callable[[WebService], PlanningDesk] | None = None,
+    center_secrets: tuple[Secret, ...] = (),
     **web: Any,
 ) -> AsyncIterator[WebService]:
     """The web side on a free port of the loopback address, with a token a role."""
@@ -240,6 +246,7 @@ async def running(
     projection = Projection(inventory, clock.utc(clock.now()), Feed("run1"))
     settings = Settings(web=WebSettings(**web))
     service = WebService(projection, store, clock, settings)
+    service.center_secrets = center_secrets
     service.desk = Desk(store, clock, load_rules())
     service.coverage = None if coverage is None else coverage(service)
     service.planning = None if planning is None else planning(service)
@@ -251,9 +258,12 @@ async def running(
     app = build(service.context(), limits=limits, console_dir=console_dir)
     runner, port = await serve(app, "127.0.0.1", 0)
     service.url = f"http://127.0.0.1:{port}"
+    writing = asyncio.create_task(service.desk.run())
     async with aiohttp.ClientSession() as session:
         service.session = session
         try:
             yield service
         finally:
             await runner.cleanup()
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)

@@ -1,0 +1,160 @@
+"""What the service has of the center: the deliverer, and the loop back (receipts, work orders, replays)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.domain.alerting.loop import Answered, move_order
+from gateway.domain.alerting.retry import replayed
+from gateway.domain.alerting.rows import Alert, Receipt, WorkOrder, WorkOrderState
+from gateway.errors import Refused, SettingsError
+from gateway.ports import Clock, Secret, Store
+from gateway.ports.events import AlertSink, EventChanges, SinkContext
+from gateway.registry import get
+from gateway.runtime.deliverer import Deliverer, DeliveryLimits
+from gateway.runtime.desk import Desk
+from gateway.settings import CenterSettings, Settings
+
+REVISIONS_MOST = 1_000
+ORDERS_MOST = 10_000
+CENTER = "center"
+"""The recipient that `center.url` stands for."""
+
+
+def read_secrets(settings: CenterSettings) -> tuple[Secret, ...]:
+    """The live signing secrets, newest first; () = none is set.
+
+    Raises:
+        SettingsError: a file cannot be read, or is empty. Says nothing of its content.
+    """
+    return tuple(
+        _read_secret(name, path)
+        for name, path in (
+            ("center.secret_file", settings.secret_file),
+            ("center.previous_secret_file", settings.previous_secret_file),
+        )
+        if path is not None
+    )
+
+
+def _read_secret(name: str, path: Path) -> Secret:
+    try:
+        text = path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise SettingsError([f"{name}: {path}: {error.strerror}"]) from error
+    except UnicodeDecodeError:
+        raise SettingsError([f"{name}: {path}: is not ASCII text"]) from None
+    if not text:
+        raise SettingsError([f"{name}: {path}: is empty"])
+    return Secret(text)
+
+
+def make_sink(settings: CenterSettings, secrets: tuple[Secret, ...], clock: Clock) -> AlertSink:
+    """The webhook of the settings.
+
+    Raises:
+        SettingsError: no secret is set, or one is none.
+    """
+    if not secrets:
+        raise SettingsError(["center.secret_file: is needed with center.url: messages are signed"])
+    context = SinkContext(
+        clock, settings.url, secrets, settings.timeout_s, settings.ca_file, settings.parallel
+    )
+    sink: AlertSink = get("sightline.alert_sinks", "webhook")(context)
+    return sink
+
+
+def make_deliverer(
+    settings: Settings, secrets: tuple[Secret, ...], store: Store, clock: Clock
+) -> Deliverer | None:
+    """The deliverer of the center; None where no `center.url` is set.
+
+    Raises:
+        SettingsError: no secret is set, or one is none.
+    """
+    center = settings.center
+    if not center.url:
+        return None
+    return Deliverer(
+        store,
+        clock,
+        CENTER,
+        make_sink(center, secrets, clock),
+        DeliveryLimits(
+            rate_per_s=center.rate_per_s, parallel=center.parallel, heartbeat_s=center.heartbeat_s
+        ),
+        source=settings.events.source,
+    )
+
+
+@dataclass(slots=True)
+class CenterLoop:
+    """The loop back, stored before it is answered.
+
+    Attributes:
+        desk: owner of receipts and open work orders.
+        wake: tells the deliverer that a message is pending again.
+    """
+
+    store: Store
+    clock: Clock
+    desk: Desk
+    wake: Callable[[], None] = lambda: None
+
+    async def take_receipt(self, receipt: Receipt) -> Answered:
+        """A step of the center; see `Desk.take_receipt`."""
+        return await self.desk.take_receipt(receipt)
+
+    async def add_order(self, order: WorkOrder) -> None:
+        """A new work order; stored before it counts.
+
+        Raises:
+            StoreUnavailable: it was not stored.
+        """
+        await self.store.events.commit(EventChanges(work_orders=(order,)))
+        self.desk.orders.add(order)
+
+    async def find_order(self, order_id: str) -> WorkOrder | None:
+        """A work order, finished ones included."""
+        found = self.desk.orders.open.get(order_id)
+        if found is not None:
+            return found
+        orders = await self.store.events.work_orders(limit=ORDERS_MOST)
+        return next((order for order in orders if order.id == order_id), None)
+
+    async def move_order(
+        self, order: WorkOrder, state: WorkOrderState, assignee: str = ""
+    ) -> tuple[WorkOrder, Answered]:
+        """Take a work order to a state, if it may go there now.
+
+        The desk writes it too, should this commit fail: the answer is then "not now", and a repeat is
+        harmless.
+
+        Raises:
+            StoreUnavailable: it is not stored yet.
+        """
+        now = self.clock.utc(self.clock.now())
+        answered = self.desk.orders.move(order, state, now, assignee)
+        if not answered.taken:
+            return order, answered
+        moved = move_order(order, state, now, assignee=assignee)
+        await self.store.events.commit(EventChanges(work_orders=(moved,)))
+        return moved, answered
+
+    async def replay(self, alert: Alert, who: str) -> Alert:
+        """A dead letter goes out again, with its id.
+
+        Raises:
+            Refused: it is no dead letter, or a newer message of the incident says more.
+            StoreUnavailable: it was not stored.
+        """
+        rows = await self.store.events.alerts(
+            key=alert.key, recipient=alert.recipient, limit=REVISIONS_MOST
+        )
+        later = [row for row in rows if row.revision > alert.revision]
+        again = replayed(alert, later, self.clock.utc(self.clock.now()), who)
+        if isinstance(again, str):
+            raise Refused(again)
+        await self.store.events.settle_alerts([again])
+        self.wake()
+        return again
