@@ -36,6 +36,7 @@ from gateway.runtime.model_source import from_child, from_memory
 from gateway.runtime.pipeline import Pipeline, archive_before
 from gateway.runtime.planning import Planning, memory_told
 from gateway.runtime.restore import read_book
+from gateway.runtime.sensing import Sensing
 from gateway.runtime.supervisor import Stage, supervise
 from gateway.settings import Settings
 from gateway.web.app import build, serve
@@ -199,6 +200,7 @@ class Service:
         self.pipeline: Pipeline | None = None
         self.credentials: OpenedCredentials | None = None
         self.planning = self.make_planning()
+        self.sensing: Sensing | None = None
         self.center_secrets = read_secrets(settings.center)
         self.deliverer: Deliverer | None = None
         self.center: CenterLoop | None = None
@@ -244,6 +246,10 @@ class Service:
         if pipeline.coverage is not None:
             join_coverage(pipeline.desk, pipeline.coverage)
         self.join_center(pipeline)
+        self.sensing = Sensing(
+            self.settings, self.store, self.clock, pipeline.desk.deliver, pipeline.desk.atlas
+        )
+        await self.sensing.load()
         pipeline.start(inventory, state, records[0].id if records else "", before)
         self.credentials.changed = pipeline.poller.ask_signed
         self.pipeline = pipeline
@@ -319,6 +325,7 @@ class Service:
             stats=pipeline.report,
             coverage=pipeline.coverage,
             planning=self.planning,
+            intake=self.sensing,
             desk=pipeline.desk,
             center=self.center,
             center_secrets=self.center_secrets,
@@ -343,6 +350,8 @@ class Service:
             stages["planning"] = self.planning.run
         if self.deliverer is not None:
             stages["deliverer"] = self.deliverer.run
+        if self.sensing is not None:
+            stages.update(self.sensing.stages)
         stages["watchdog"] = lambda: _watchdog(pipeline)
         stages["claim"] = lambda: _keep_claim(self.store)
         work = asyncio.create_task(supervise(stages))

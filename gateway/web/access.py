@@ -28,6 +28,8 @@ class Access(StrEnum):
     """What takes long computing and is kept: expansion plans."""
     CENTER = "center"
     """What the comprehensive-management center is told, and its answers."""
+    SIGNED = "signed"
+    """Sensors and other systems that sign what they post (the HTTP intake); no token opens it."""
     AUDIT = "audit"
     """The audit log."""
 
@@ -42,6 +44,7 @@ ROLES: Mapping[Access, frozenset[Role]] = MappingProxyType(
         Access.OPERATE: frozenset({Role.OPERATOR, Role.ADMIN}),
         Access.PLAN: frozenset({Role.PLANNER, Role.ADMIN}),
         Access.CENTER: frozenset({Role.CENTER, Role.OPERATOR, Role.ADMIN}),
+        Access.SIGNED: frozenset(),
         Access.AUDIT: frozenset({Role.AUDITOR, Role.ADMIN}),
     }
 )

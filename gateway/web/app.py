@@ -16,6 +16,7 @@ from gateway.web import (
     coverage_map,
     events,
     health,
+    intake,
     ledger,
     overview,
     people,
@@ -23,7 +24,7 @@ from gateway.web import (
     stream,
 )
 from gateway.web.access import Access, Route, canonical, register, verify
-from gateway.web.auth import CONTEXT, SIGNED, TOKENS, authorize
+from gateway.web.auth import CONTEXT, SIGNED, SOURCES, TOKENS, authorize
 from gateway.web.cameras import CHECKS
 from gateway.web.console import API_POLICY, CONSOLE, POLICY, Console
 from gateway.web.context import WebContext
@@ -36,6 +37,7 @@ from gateway.web.params import Params
 from gateway.web.problems import as_problem
 from gateway.web.reply import send
 from gateway.web.signed import SignedPosts
+from gateway.web.sources import SignedSources
 from gateway.web.stream import STREAM, StreamLimits, Streams
 from gateway.web.tokens import TokenBook
 
@@ -65,6 +67,7 @@ INTERFACE: tuple[Route, ...] = (
     *events.ROUTES,
     *center.ROUTES,
     *coverage_map.ROUTES,
+    *intake.ROUTES,
     *overview.ROUTES,
     *people.ROUTES,
     *plans.ROUTES,
@@ -97,6 +100,9 @@ def build(
     app[TOKENS] = TokenBook(context.store.tokens, context.clock.now)
     app[SIGNED] = SignedPosts(context.center_secrets)
     app[CHECKS] = RateLimit(context.settings.web.check_rate)
+    app[SOURCES] = SignedSources(context.intake)
+    app[intake.INTAKE_RATE] = RateLimit(context.settings.intake.rate)
+    app[intake.DONE] = intake.Done()
     app[METRICS] = MetricsPage()
     app[KEPT] = Kept()
     app[STREAM] = Streams(context.projection, limits or StreamLimits())

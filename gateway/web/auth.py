@@ -11,6 +11,7 @@ from gateway.web.access import ROLES, Access, declared_access
 from gateway.web.context import WebContext
 from gateway.web.problems import Problem
 from gateway.web.signed import SIGNATURE, SignedPosts
+from gateway.web.sources import SignedSources
 from gateway.web.tokens import TokenBook
 
 COOKIE = "sightline_session"
@@ -36,6 +37,7 @@ class Identity:
 
 CONTEXT = web.AppKey("context", WebContext)
 TOKENS = web.AppKey("tokens", TokenBook)
+SOURCES = web.AppKey("sources", SignedSources)
 SIGNED = web.AppKey("signed", SignedPosts)
 IDENTITY: web.RequestKey[Identity] = web.RequestKey("identity", Identity)
 
@@ -89,6 +91,9 @@ async def authorize(request: web.Request, handler: Handler) -> web.StreamRespons
     access = declared_access(request)
     if access is None:
         raise Problem(problems.WRONG_ROLE, "this route declares no role")
+    if access is Access.SIGNED:
+        await request.app[SOURCES].verify(request, request.app[CONTEXT])
+        return await handler(request)
     secret, by_cookie = secret_of(request)
     posted = access is Access.CENTER and request.method == "POST"
     if posted and not secret and SIGNATURE in request.headers:

@@ -20,9 +20,12 @@ from gateway.domain.coverage.figures import Headline
 from gateway.domain.coverage.present import Present
 from gateway.domain.coverage.recount import Difference
 from gateway.domain.observation import Answer
+from gateway.domain.sensor_intake import SensorIntake
 from gateway.ports import Clock, Secret, Store
 from gateway.ports.coverage import PlanRecord
+from gateway.ports.events import Deliver
 from gateway.projection import Projection
+from gateway.sensor_config import SensorMapping
 from gateway.settings import Settings
 
 T = TypeVar("T")
@@ -120,6 +123,30 @@ class CenterDesk(Protocol):
         ...
 
 
+class IntakeDesk(Protocol):
+    """Takes messages of sensors (runtime/sensing.py)."""
+
+    @property
+    def sensors(self) -> SensorIntake:
+        """Reads them."""
+        ...
+
+    @property
+    def mapping(self) -> SensorMapping:
+        """What each source may report."""
+        ...
+
+    @property
+    def secrets(self) -> Mapping[str, tuple[str, ...]]:
+        """The signing secrets by source; empty = switched off."""
+        ...
+
+    @property
+    def deliver(self) -> Deliver:
+        """Returns when the events are stored."""
+        ...
+
+
 @dataclass(frozen=True)
 class WebContext:
     """Handles for the routes.
@@ -136,6 +163,7 @@ class WebContext:
         desk: posture, mutes and rules of alerts.
         center: receipts, dead letters, work orders.
         center_secrets: those that may sign what the center posts.
+        intake: takes messages of sensors; None where no way for them is set.
         stats: what the service measures of itself (see runtime/stats.py).
         progress_age_s: seconds since the judge last finished a batch (for /livez and the watchdog).
     """
@@ -151,6 +179,7 @@ class WebContext:
     stats: Callable[[], Mapping[str, object]] = dict
     coverage: CoverageDesk | None = None
     planning: PlanningDesk | None = None
+    intake: IntakeDesk | None = None
     desk: EventDesk | None = None
     center: CenterDesk | None = None
     center_secrets: Sequence[Secret] = ()

@@ -35,6 +35,7 @@ BAD_CURSOR = Kind("bad-cursor", HTTPStatus.BAD_REQUEST, "The cursor is not one o
 NO_TOKEN = Kind("no-token", HTTPStatus.UNAUTHORIZED, "A token is needed")
 BAD_TOKEN = Kind("bad-token", HTTPStatus.UNAUTHORIZED, "The token is not valid (any more)")
 BAD_SIGNATURE = Kind("bad-signature", HTTPStatus.UNAUTHORIZED, "The signature does not fit")
+WRONG_TOPIC = Kind("wrong-topic", HTTPStatus.FORBIDDEN, "Not a topic of this source")
 WRONG_ROLE = Kind("wrong-role", HTTPStatus.FORBIDDEN, "The role of this token may not do this")
 CROSS_SITE = Kind("cross-site", HTTPStatus.FORBIDDEN, "Header X-Sightline: 1 is needed")
 NOT_FOUND = Kind("not-found", HTTPStatus.NOT_FOUND, "There is no such thing")

@@ -43,9 +43,9 @@ from gateway.projection import Projection
 from gateway.rulebook import load as load_rules
 from gateway.runtime.center import CenterLoop
 from gateway.runtime.desk import Desk
-from gateway.settings import Settings, WebSettings
+from gateway.settings import IntakeSettings, Settings, WebSettings
 from gateway.web.app import build, serve
-from gateway.web.context import CoverageDesk, PlanningDesk, WebContext
+from gateway.web.context import CoverageDesk, IntakeDesk, PlanningDesk, WebContext
 from gateway.web.stream import StreamLimits
 from gateway.web.tokens import mint
 
@@ -123,6 +123,7 @@ class WebService:
     url: str = ""
     coverage: CoverageDesk | None = None
     planning: PlanningDesk | None = None
+    intake: IntakeDesk | None = None
     desk: Desk | None = None
     center_secrets: tuple[Secret, ...] = ()
     session: aiohttp.ClientSession = field(init=False)
@@ -210,6 +211,7 @@ class WebService:
             stats=lambda: {"checks": len(self.checked)},
             coverage=self.coverage,
             planning=self.planning,
+            intake=self.intake,
             desk=self.desk,
             center=None if self.desk is None else CenterLoop(self.store, self.clock, self.desk),
             center_secrets=self.center_secrets,
@@ -237,6 +239,8 @@ async def running(
     coverage: Callable[[WebService], CoverageDesk] | None = None,
     planning: Callable[[WebService], PlanningDesk] | None = None,
     center_secrets: tuple[Secret, ...] = (),
+    intake: IntakeDesk | None = None,
+    rate: int = 600,
     **web: Any,
 ) -> AsyncIterator[WebService]:
     """The web side on a free port of the loopback address, with a token a role."""
@@ -244,11 +248,12 @@ async def running(
     store = BreakableStore()
     await store.open()
     projection = Projection(inventory, clock.utc(clock.now()), Feed("run1"))
-    settings = Settings(web=WebSettings(**web))
+    settings = Settings(web=WebSettings(**web), intake=IntakeSettings(rate=rate))
     service = WebService(projection, store, clock, settings)
     service.center_secrets = center_secrets
     service.desk = Desk(store, clock, load_rules())
     service.coverage = None if coverage is None else coverage(service)
+    service.intake = intake
     service.planning = None if planning is None else planning(service)
     for role in Role:
         secret, row = mint(f"{role} token", role, service.now(), service.now() + timedelta(days=1))
