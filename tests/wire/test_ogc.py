@@ -158,9 +158,11 @@ async def every(service: WebService, layer: str, **query: Any) -> list[Many]:
     found = await page(service, layer, **query)
     features: list[Many] = found["features"]
     while (url := href(found, "next")) is not None:
-        assert found["features"], "GDAL takes an empty page for the end"
         found = await service.get(url.removeprefix(service.url))
         conforms(found, FEATURES)
+        assert found["features"], (
+            "a next page was promised, and GDAL takes an empty one for the end"
+        )
         features += found["features"]
     return features
 
@@ -342,7 +344,8 @@ async def test_a_layer_is_the_same_in_pages_of_any_size_and_one_by_one(layer: st
         whole = await page(one, layer, limit=10_000)
         assert href(whole, "next") is None
         assert whole["numberMatched"] == len(whole["features"])
-        assert whole["features"] == (await every(one, layer, limit=7))
+        for limit in (7, 5, 3):  # 5 and 3 divide the numbers of most layers
+            assert whole["features"] == (await every(one, layer, limit=limit))
         assert len({feature["id"] for feature in whole["features"]}) == len(whole["features"])
         for feature in whole["features"][:5]:
             address = f"/ogc/collections/{layer}/items/{feature['id']}"
