@@ -35,6 +35,7 @@ from gateway.runtime.judge import Judge, JudgeRules
 from gateway.runtime.model_source import from_child, from_memory
 from gateway.runtime.pipeline import Pipeline, archive_before
 from gateway.runtime.planning import Planning, memory_told
+from gateway.runtime.pulling import Pulling
 from gateway.runtime.restore import read_book
 from gateway.runtime.sensing import Sensing
 from gateway.runtime.supervisor import Stage, supervise
@@ -201,6 +202,7 @@ class Service:
         self.credentials: OpenedCredentials | None = None
         self.planning = self.make_planning()
         self.sensing: Sensing | None = None
+        self.pulling: Pulling | None = None
         self.center_secrets = read_secrets(settings.center)
         self.deliverer: Deliverer | None = None
         self.center: CenterLoop | None = None
@@ -250,6 +252,11 @@ class Service:
             self.settings, self.store, self.clock, pipeline.desk.deliver, pipeline.desk.atlas
         )
         await self.sensing.load()
+        self.pulling = self.make_pulling(pipeline, inventory)
+        self.sensing = Sensing(
+            self.settings, self.store, self.clock, pipeline.desk.deliver, pipeline.desk.atlas
+        )
+        await self.sensing.load()
         pipeline.start(inventory, state, records[0].id if records else "", before)
         self.credentials.changed = pipeline.poller.ask_signed
         self.pipeline = pipeline
@@ -280,6 +287,25 @@ class Service:
             self.center.wake = deliverer.wake
             pipeline.desk.alerts_written = deliverer.wake
             pipeline.recorder.alerts_written = deliverer.wake
+
+    def make_pulling(self, pipeline: Pipeline, inventory: Inventory) -> Pulling | None:
+        """The source of the fleet's own events; None where it is switched off."""
+        if not self.settings.events.pull or pipeline.desk is None or self.credentials is None:
+            return None
+        pulling = Pulling(
+            self.store,
+            self.clock,
+            self.credentials,
+            pipeline.probes[CheckBy.ONVIF],
+            pipeline.poller,
+            pipeline.observations,
+            pipeline.desk.deliver,
+            inventory,
+            pipeline.desk.subscriptions,
+            self.settings.poll.cadence_s,
+        )
+        pipeline.archive_taken = pulling.take_archive
+        return pulling
 
     def make_planning(self) -> Planning | None:
         """The queue of planning jobs; None where coverage is switched off."""
@@ -352,6 +378,10 @@ class Service:
             stages["deliverer"] = self.deliverer.run
         if self.sensing is not None:
             stages.update(self.sensing.stages)
+        if self.pulling is not None:
+            stages["pulling"] = self.pulling.run
+        if self.sensing is not None:
+            stages.update(self.sensing.stages)
         stages["watchdog"] = lambda: _watchdog(pipeline)
         stages["claim"] = lambda: _keep_claim(self.store)
         work = asyncio.create_task(supervise(stages))
@@ -366,6 +396,8 @@ class Service:
             work.cancel()
             await asyncio.gather(work, waiter, return_exceptions=True)
             await runner.cleanup()
+            if self.pulling is not None:
+                await self.pulling.close()
             with contextlib.suppress(StoreUnavailable):
                 await pipeline.close()
             if self.deliverer is not None:

@@ -144,6 +144,9 @@ class EventSettings(_Section):
     rules: Path | None = Field(
         None, description="alert rules; default: those that come with Sightline"
     )
+    pull: bool = Field(
+        default=True, description="pull the events of ONVIF devices; answers spare liveness checks"
+    )
     source: str = Field(
         "sightline://610802",
         pattern="^sightline://[0-9A-Za-z._/-]+$",

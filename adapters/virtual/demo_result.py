@@ -10,7 +10,7 @@ from adapters.virtual.compare import Comparison
 SHOWN = 20
 """Offences listed."""
 _MEASURED = (
-    "checks", "lateness_seconds", "round_seconds", "cpu_ms_per_check", "cores_used", "loop_lag_ms",
+    "checks", "heard", "lateness_seconds", "round_seconds", "cpu_ms_per_check", "cores_used", "loop_lag_ms",
 )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from gateway.domain.alerting.loop import Answered, take_step
 from gateway.domain.alerting.plan import Planner
 from gateway.domain.alerting.rows import Alert, EventIncident, Mute, Posture, Receipt
 from gateway.domain.alerting.rules import Makes, Rule, RuleBook
+from gateway.domain.camera import DeviceId
 from gateway.domain.coverage.rows import BlindSpot
 from gateway.domain.event import Event, EventKind
 from gateway.domain.ledger import Changes, Outage
@@ -85,6 +86,8 @@ class Desk:
         source: str = SOURCE,
         limits: DeskLimits = DEFAULT_LIMITS,
     ) -> None:
+        self.subscriptions: Sequence[tuple[DeviceId, str]] = ()
+        """Pull points of before the restart: for who pulls events."""
         self.store = store
         self.clock = clock
         self.book = book
@@ -134,6 +137,7 @@ class Desk:
         """
         now = self._now()
         live = await self.store.events.load(now)
+        self.subscriptions = live.subscriptions
         if not self.atlas.sensors:
             self.atlas.take_sensors(await self.store.events.load_sensors())
         for row in live.incidents:

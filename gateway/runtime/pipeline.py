@@ -11,7 +11,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -101,6 +101,8 @@ class Pipeline:
         self.coverage: CoverageWorker | None = None
         self.desk: Desk | None = None
         self.inventory = Inventory()
+        self.archive_taken: Callable[[Inventory], None] = lambda _inventory: None
+        """Told of each new archive that was taken."""
         self.import_id = ""
         self.progress: Instant = clock.now()
         self._portion = 0
@@ -239,6 +241,7 @@ class Pipeline:
             load(self.judge, inventory, now)
             self.projection.load(inventory, self.clock.utc(now))
             self.poller.load(inventory)
+            self.archive_taken(inventory)
             self.import_id = records[0].id
             log.info("archive taken", channels=len(inventory.cameras), import_id=self.import_id)
 

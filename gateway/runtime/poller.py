@@ -208,6 +208,8 @@ class Poller:
         target = self.targets.get(device)
         if target is None:
             return
+        if at > target.heard:
+            self.stats.heard += 1
         target.heard, target.dead = at, False
         if not target.asked:
             target.asked = True

@@ -91,6 +91,8 @@ class Stats:
     rounds_s: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
     checks: int = 0
     observations: int = 0
+    heard: int = 0
+    """Devices heard by pulled events: each such answer spares a check."""
     since: Instant | None = None
     _cpu_s: float = 0.0
     _wall: float = 0.0
@@ -100,7 +102,7 @@ class Stats:
         self.lateness_s.clear()
         self.loop_lag_s.clear()
         self.rounds_s.clear()
-        self.checks = self.observations = 0
+        self.checks = self.observations = self.heard = 0
         self.since = now
         self._cpu_s = time.process_time()
         self._wall = time.monotonic()
@@ -112,12 +114,14 @@ class Stats:
         wall = max(1e-9, time.monotonic() - self._wall)
         rounds = self.rounds_s
         p50, p95 = (quantile(rounds, q) if rounds and done else None for q in (0.5, 0.95))
-        per_check = cpu * 1000 / self.observations if self.observations else None
+        answers = self.observations + self.heard
+        per_check = cpu * 1000 / answers if answers else None
         return {
             "pid": os.getpid(),
             "seconds": _rounded(wall, 1) if done else None,
             "checks": self.checks if done else None,
             "observations": self.observations if done else None,
+            "heard": self.heard if done else None,
             "lateness_seconds": self._quantiles(self.lateness_s, 1, 4),
             "round_seconds": {"p50": _rounded(p50, 2), "p95": _rounded(p95, 2)},
             "loop_lag_ms": self._quantiles(self.loop_lag_s, 1000, 2),

@@ -55,6 +55,7 @@ def test_before_the_first_round_nothing_was_measured() -> None:
         "seconds": None,
         "checks": None,
         "observations": None,
+        "heard": None,
         "lateness_seconds": empty,
         "round_seconds": {"p50": None, "p95": None},
         "loop_lag_ms": empty,
