@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 from collections import deque
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -115,6 +116,7 @@ class VirtualCenter:
         told: what it knows, by incident key.
         messages: the events as they came, repeats left out, heartbeats apart.
         current: how it misbehaves with everything; None = as it should.
+        on_taken: called with each message that was taken, before it is answered.
     """
 
     def __init__(
@@ -138,6 +140,7 @@ class VirtualCenter:
         self.messages: list[dict[str, Any]] = []
         self.heartbeats: list[dict[str, Any]] = []
         self.current: Misbehaviour | None = None
+        self.on_taken: Callable[[dict[str, Any]], None] = lambda _event: None
         self.port = 0
         self._script: deque[Misbehaviour | None] = deque()
         self._seen: set[str] = set()
@@ -237,6 +240,7 @@ class VirtualCenter:
             behaviour = self._script.popleft() if self._script else self.current
             if behaviour is None or behaviour in TAKES:
                 self._count(event, behaviour)
+                self.on_taken(event)
         if behaviour is None:
             return web.json_response({"id": event["id"], "status": "accepted"})
         self.counts.misbehaved += 1

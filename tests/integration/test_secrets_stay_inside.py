@@ -22,6 +22,7 @@ from fakes.service import Service
 
 WRONG = "Kanarienvogel-4711-wrong"
 DSN_SECRET = "Kanarienvogel-4711-dsn"
+CENTER_SECRET = "whsec_S2FuYXJpZW52b2dlbC00NzExLWNlbnRlci1zZWNyZXQ="
 CAMERAS = 60
 PAGES = (
     "/livez", "/readyz", "/metrics", "/metrics/devices", "/api/v1/openapi.json", "/api/v1/cameras",
@@ -100,6 +101,13 @@ def watched() -> Iterator[Watched]:
             "web": {"device_metrics": True},
             "log": {"level": "debug", "format": "json"},
         }
+        secret_file = folder / "center.secret"
+        secret_file.write_text(CENTER_SECRET, encoding="ascii")
+        sections["center"] = {  # nobody listens there: every delivery fails and is logged
+            "url": "http://127.0.0.1:9/alerts",
+            "secret_file": str(secret_file),
+            "heartbeat_s": 0.5,
+        }
         service = Service(folder, sections)
         places = [archive[name] for name in ("divisions", "nodes", "grids")]
         arguments = (*places, str(cameras), "--credentials", str(logins), "--yes")
@@ -112,7 +120,15 @@ def watched() -> Iterator[Watched]:
         try:
             service.until_ready()
             until("logins were refused", 30.0, lambda: service.get("/api/v1/faults")["items"])
-            yield gathered(Watched(service, ids[0], ids[1], (WRONG, right, DSN_SECRET)), folder)
+            yield gathered(
+                Watched(
+                    service,
+                    ids[0],
+                    ids[1],
+                    (WRONG, right, DSN_SECRET, CENTER_SECRET.removeprefix("whsec_")),
+                ),
+                folder,
+            )
         finally:
             service.close()
 
