@@ -147,8 +147,3 @@ class Sensing:
                     busiest=dict(busiest),
                     fix="register them with `sightline import sensors`, or narrow mqtt.topics",
                 )
-
-    async def close(self) -> None:
-        """Let go of the broker; its session stays."""
-        if self._source is not None:
-            await self._source.close()

@@ -3,11 +3,17 @@
 import asyncio
 import json
 import subprocess
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 import aiomqtt
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from fakes.sensors import Shelf, broker, intake, listening, need_mosquitto, sensor
 
 from adapters.virtual.sensors import MqttLine
@@ -199,6 +205,52 @@ async def test_a_wrong_password_is_tried_again_with_patience_and_a_right_one_is_
         async with listening(right, intake(ALL), shelf) as source:
             assert source.connected.is_set()
     assert "right" not in repr(right)
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """A key and a self-signed certificate for 127.0.0.1."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "broker")])
+    now = datetime.now(UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(address, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    files = folder / "key.pem", folder / "certificate.pem"
+    files[0].write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    files[1].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    return files
+
+
+# paho leaves the socket of a handshake that failed to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_tls_needs_a_certificate_that_is_trusted(tmp_path: Path) -> None:
+    key, certificate = make_certificate(tmp_path)
+    shelf = Shelf()
+    async with broker(tmp_path, more=f"certfile {certificate}\nkeyfile {key}") as mosquitto:
+        with pytest.raises(TimeoutError):
+            async with (
+                asyncio.timeout(2),
+                listening(at(mosquitto.port, tls=True), intake(ALL), shelf),
+            ):
+                pass
+        trusting = at(mosquitto.port, tls=True, ca_file=str(certificate))
+        async with listening(trusting, intake(ALL), shelf) as source:
+            assert source.connected.is_set()
 
 
 async def test_two_gateways_share_a_subscription(tmp_path: Path) -> None:
