@@ -135,14 +135,16 @@ async def test_no_token_opens_the_intake_and_an_unknown_source_looks_like_a_wron
     None
 ):
     async with serving() as (service, _):
+        details = set()
         for role in Role:
             status, body, _ = await service.call("POST", PATH, role, json={"topic": "a"})
             assert (status, body["type"]) == (401, "urn:sightline:problem:bad-signature")
+            details.add(body["detail"])
         status, other, _ = await service.call(
             "POST", "/api/v1/intake/nobody", None, **signed(alarm())
         )
         assert status == 401
-        assert other["detail"] == body["detail"]
+        assert details == {other["detail"]}
 
 
 async def test_without_secrets_it_is_switched_off() -> None:
