@@ -380,8 +380,6 @@ class Service:
             stages.update(self.sensing.stages)
         if self.pulling is not None:
             stages["pulling"] = self.pulling.run
-        if self.sensing is not None:
-            stages.update(self.sensing.stages)
         stages["watchdog"] = lambda: _watchdog(pipeline)
         stages["claim"] = lambda: _keep_claim(self.store)
         work = asyncio.create_task(supervise(stages))
