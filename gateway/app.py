@@ -253,10 +253,6 @@ class Service:
         )
         await self.sensing.load()
         self.pulling = self.make_pulling(pipeline, inventory)
-        self.sensing = Sensing(
-            self.settings, self.store, self.clock, pipeline.desk.deliver, pipeline.desk.atlas
-        )
-        await self.sensing.load()
         pipeline.start(inventory, state, records[0].id if records else "", before)
         self.credentials.changed = pipeline.poller.ask_signed
         self.pipeline = pipeline
