@@ -109,6 +109,18 @@ export const api = {
   cameras: (state, signal) => call(`cameras?state=${part(state)}&limit=${LISTED}`, { signal }),
   /** Any part of coverage: "" is the headline. @param {string} [name] @param {AbortSignal} [signal] */
   coverage: (name = "", signal = undefined) => call(`coverage${name && `/${name}`}`, { signal }),
+  /** @param {string} kind "" = all @param {boolean} open @param {AbortSignal} [signal] */
+  events: (kind, open, signal) => call(`event-incidents?limit=200${kind && `&kind=${part(kind)}`}${open ? "&open=true" : ""}`, { signal }),
+  /** @param {string} id @param {AbortSignal} [signal] */
+  event: (id, signal) => call(`event-incidents/${part(id)}`, { signal }),
+  /** @param {AbortSignal} [signal] */
+  plans: (signal) => call("plans", { signal }),
+  /** @param {string} id @param {AbortSignal} [signal] */
+  plan: (id, signal) => call(`plans/${part(id)}`, { signal }),
+  /** @param {{ name: string, sites: number, candidates?: string }} body */
+  startPlan: (body) => call("plans", { method: "POST", body }),
+  /** @param {string} id */
+  cancelPlan: (id) => call(`plans/${part(id)}/cancel`, { method: "POST" }),
   /** A map layer. @param {string} name @param {AbortSignal} [signal] */
   layer: (name, signal) => call(`coverage/layers/${name}.geojson`, { signal }),
   /** @param {string} id */

@@ -26,7 +26,7 @@ export function Header({ store }) {
 
 /** A count that opens the list behind it. Nobody lists what is in order. @param {{ store: Store, state: string, n: number }} props */
 function Count({ store, state, n }) {
-  if (state === "online" || store.route.wall) return number(n);
+  if (state === "online") return number(n);
   const open = store.route.list === state;
   return html`<button class="count" data-list-of=${state} aria-pressed=${open ? "true" : "false"} title=${t("list.open", { state: word("state", state) })}
     onClick=${() => store.go({ page: "", list: open ? "" : state, states: open ? [] : [state], camera: "", incident: "" }, { step: true })}>${number(n)}</button>`;

@@ -4,7 +4,7 @@ import { Elapsed, Mark, useTopics } from "./bits.js";
 import { html, useEffect, useState } from "./html.js";
 import { STATE_NUMBER } from "./marks.js";
 import { explain } from "./trouble.js";
-import { moment_full, number, t, word } from "./words.js";
+import { joined, moment_full, number, t, word } from "./words.js";
 
 /** @typedef {import("./store.js").Store} Store */
 
@@ -56,7 +56,7 @@ export function ListingView({ store, state }) {
           onClick=${() => store.go({ camera: row.id }, { step: true })}>
         <span class="row-name">${row.name}</span>
         <span class="row-end number" title=${moment_full(row.since_at)}><${Elapsed} store=${store} from=${row.since_at} /></span>
-        <span class="row-more">${why(row)}<span class="faint"> ${row.township_name} · ${row.village_name}</span></span>
+        <span class="row-more">${joined([why(row), row.township_name, row.village_name].filter(Boolean), " · ")}</span>
       </button></li>`)}</ol>
       ${rows && rows.length < total && rows.length > 0 && html`<p class="faint padded">${t("list.first", { n: number(rows.length) })}</p>`}
     </div>
@@ -67,5 +67,5 @@ export function ListingView({ store, state }) {
 function why(row) {
   const found = row.fault_causes.map((/** @type {string} */ cause) => word("fault", cause));
   if (row.outage) found.unshift(word("outage", row.outage.cause));
-  return found.join("、");
+  return joined(found);
 }

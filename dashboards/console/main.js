@@ -5,13 +5,16 @@ import { useTopics } from "./bits.js";
 import { CameraPanel } from "./camera.js";
 import { Banners, Header } from "./header.js";
 import { CoveragePage } from "./coverage.js";
+import { EventsPage } from "./events.js";
 import { Help } from "./help.js";
 import { html, render, useCallback, useEffect, useRef, useState } from "./html.js";
 import { IncidentsView, toggle } from "./incidents.js";
 import { moveFocus, onKeys } from "./keys.js";
 import { ListingView } from "./listing.js";
 import { Nav } from "./nav.js";
+import { PlansPage } from "./plans.js";
 import { PREFERS_LIGHT, readRoute, takeToken, themeOf } from "./route.js";
+import { Screen } from "./screen.js";
 import { SessionForm, signIn } from "./session.js";
 import { Store } from "./store.js";
 import { follow } from "./stream.js";
@@ -76,9 +79,10 @@ function Signed() {
     return html`<main class="notice"><p>${t("app.failed", { reason: store.failure })}</p>
       <button class="button primary" onClick=${() => location.reload()}>${t("app.retry")}</button></main>`;
   }
+  if (wall) return html`<${Banners} store=${store} /><${Screen} store=${store} />`;
   return html`<a class="skip" href="#incidents">${t("app.skip")}</a>
     <${Header} store=${store} />
-    ${!wall && html`<${Nav} store=${store} onHelp=${() => setHelp(true)} />`}
+    <${Nav} store=${store} onHelp=${() => setHelp(true)} />
     <${Banners} store=${store} />
     <main class=${`panes page-${page || "duty"} ${store.stale ? "old" : ""}`}>
       ${store.phase !== "ready" ? html`<section class="wall notice"><p>${t("app.loading")}</p></section>` : html`<${Page} store=${store}
@@ -93,6 +97,8 @@ function Signed() {
 function Page({ store, ...incidents }) {
   const { page, list } = store.route;
   if (page === "coverage") return html`<${CoveragePage} store=${store} />`;
+  if (page === "events") return html`<${EventsPage} store=${store} />`;
+  if (page === "plans") return html`<${PlansPage} store=${store} />`;
   return html`<${WallView} store=${store} />
     ${list ? html`<${ListingView} key=${list} store=${store} state=${list} />` : html`<${IncidentsView} store=${store} ...${incidents} />`}`;
 }

@@ -44,7 +44,10 @@ const matched = (property, colours, other) => ["match", ["get", property], ...Ob
 
 const number = ["coalesce", ["feature-state", "state"], 0];
 
-/** Layers that every map has, from the ground up; `more` lie between the ground and the cameras. @param {any[]} more */
+/** Layers that lie over the cameras. */
+const ABOVE = ["events", "sites", "site-ranks"];
+
+/** Layers that every map has, from the ground up; `more` lie between the ground and the cameras, or above. @param {any[]} more */
 function layers(more) {
   const colour = palette();
   const byState = ["match", number, ...STATES.flatMap((state, i) => [i, colour(colourOf(state).slice(2))]), colour("soft")];
@@ -55,7 +58,7 @@ function layers(more) {
     { id: "grids-fill", type: "fill", source: "grids", paint: { "fill-color": colour("pane") } },
     { id: "grids", type: "line", source: "grids", minzoom: 9, paint: { "line-color": colour("line"), "line-width": zoomed([9, 0.4], [15, 1.2]) } },
     { id: "townships", type: "line", source: "townships", paint: { "line-color": colour("village"), "line-width": zoomed([8, 1], [14, 2.5]) } },
-    ...more,
+    ...more.filter(({ id }) => !ABOVE.includes(id)),
     { id: "cameras", type: "circle", source: "cameras", paint: {
       "circle-radius": zoomed([8, 1.3], [12, 2.4], [16, 5]), "circle-color": byState, "circle-opacity": zoomed([8, 0.55], [13, 0.9]),
     } },
@@ -67,6 +70,7 @@ function layers(more) {
     { id: "names", type: "symbol", source: "names", minzoom: 8.5,
       layout: { "text-field": ["get", "name"], "text-size": zoomed([8.5, 11], [13, 15]), "text-padding": 6 },
       paint: { "text-color": colour("text"), "text-halo-color": colour("ground"), "text-halo-width": 1.6, "text-opacity": 0.85 } },
+    ...more.filter(({ id }) => ABOVE.includes(id)),
   ];
 }
 
@@ -87,6 +91,25 @@ export function coverageLayers() {
     { id: "spot-marks", type: "circle", source: "spotMarks", maxzoom: 15, paint: {
       "circle-radius": ["interpolate", ["linear"], ["get", "weight"], 0, 5, 10, 11], "circle-color": bad, "circle-opacity": 0.35,
       "circle-stroke-color": bad, "circle-stroke-width": 1.6 } },
+  ];
+}
+
+/** Incidents by severity; those that are over are faint. */
+export function eventLayers() {
+  const colour = palette();
+  const fill = matched("severity", { critical: colour("state-offline"), major: colour("state-degraded"), minor: colour("state-maintenance") }, colour("soft"));
+  const open = ["case", ["get", "open"], 0.9, 0.25];
+  return [{ id: "events", type: "circle", source: "events", paint: {
+    "circle-radius": zoomed([8, 6], [16, 12]), "circle-color": fill, "circle-opacity": open, "circle-stroke-color": colour("text"), "circle-stroke-width": 1, "circle-stroke-opacity": open } }];
+}
+
+/** Sites of a plan with their order, and what would be seen from them. */
+export function planLayers() {
+  const colour = palette();
+  return [
+    { id: "site-views", type: "fill", source: "siteViews", paint: { "fill-color": colour("accent"), "fill-opacity": 0.35 } },
+    { id: "sites", type: "circle", source: "sites", paint: { "circle-radius": 10, "circle-color": colour("accent-ground"), "circle-stroke-color": colour("accent"), "circle-stroke-width": 1.5 } },
+    { id: "site-ranks", type: "symbol", source: "sites", layout: { "text-field": ["get", "rank"], "text-size": 12, "text-allow-overlap": true }, paint: { "text-color": "#ffffff" } },
   ];
 }
 
@@ -173,6 +196,7 @@ export function MapView({ store, sources, more = () => [], chosen, onPick = {}, 
         map.current = made;
         setReady((n) => n + 1);
       });
+      made.on("error", (/** @type {any} */ event) => console.error(`map: ${event.error?.message ?? event.error} ${event.sourceId ?? ""}`));
       made.on("click", (/** @type {any} */ event) => pick(made, event, picks.current));
       made.on("idle", () => { if (box.current) box.current.dataset.idle = "true"; });
     }).catch((error) => gone || setFailure(/webgl/i.test(String(error?.message ?? error)) ? t("map.no_webgl") : String(error)));
@@ -188,7 +212,7 @@ export function MapView({ store, sources, more = () => [], chosen, onPick = {}, 
       if (!map.current || !data || sent.current[name] === data) continue;
       const first = !sent.current[name];
       sent.current[name] = data;
-      map.current.getSource(name).setData(data);
+      map.current.getSource(name).setData(plain(data));
       if (box.current) box.current.dataset[name.toLowerCase()] = String(data.features.length);
       if (first && name === "townships" && !chosen.length) map.current.fitBounds(fit(sources), { padding: 24, animate: false });
       if (name === "cameras") paintStates(map.current, store, data.features.map((one) => one.id));
@@ -202,7 +226,7 @@ export function MapView({ store, sources, more = () => [], chosen, onPick = {}, 
   const key = chosen.map((one) => one.id).join();
   useEffect(() => {
     if (!map.current) return;
-    map.current.getSource("chosen").setData(collection(chosen));
+    map.current.getSource("chosen").setData(plain(collection(chosen)));
     const bounds = boundsOf(chosen.map((one) => one.geometry));
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     if (bounds) map.current.fitBounds(bounds, { padding: 90, maxZoom: NEAR, animate: !calm, duration: 500 });
@@ -213,6 +237,14 @@ export function MapView({ store, sources, more = () => [], chosen, onPick = {}, 
     ${failure && html`<p class="map-failure notice" role="alert">${failure}</p>`}
     ${children}
   </div>`;
+}
+
+/**
+ * Without ids that are codes: the map takes a code of twenty digits for a number, and cannot hold it.
+ * @param {Features} features @returns {Features}
+ */
+function plain({ features }) {
+  return collection(features.map(({ id, ...one }) => (typeof id === "number" ? { id, ...one } : one)));
 }
 
 /** @param {Record<string, Features | null>} sources */

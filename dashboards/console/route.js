@@ -2,7 +2,7 @@
 import { STATES } from "./marks.js";
 
 /** What is shown below the top line; "" = the duty view: state wall and incidents. */
-export const PAGES = /** @type {const} */ (["", "coverage"]);
+export const PAGES = /** @type {const} */ (["", "coverage", "events", "plans"]);
 
 /**
  * @typedef {object} Route

@@ -49,7 +49,7 @@ function clear(store) {
  * Townships of the district, or the villages of the one township that is chosen.
  * @param {Store} store @returns {Group[]}
  */
-function groupsOf({ wall, route }) {
+export function groupsOf({ wall, route }) {
   const chosen = wall.townships.find((town) => town.code === route.township);
   if (!chosen) return wall.townships.map(({ code, ...town }) => ({ key: code, ...town }));
   /** @type {Map<string, Group>} */
@@ -78,7 +78,7 @@ function litBy(store) {
 }
 
 /** @param {{ store: Store, groups: Group[], lit: (index: number) => boolean, faint: boolean }} props */
-function Squares({ store, groups, lit, faint }) {
+export function Squares({ store, groups, lit, faint }) {
   const scroll = useRef(/** @type {HTMLDivElement | null} */ (null));
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
   const painter = useRef(/** @type {Painter | null} */ (null));

@@ -37,7 +37,7 @@ export function t(key, values = {}) {
 /**
  * The word for a code of a closed list (`offline`, `uplink`...); an unknown code shows itself.
  * @param {"state" | "meaning" | "outage" | "down" | "fault" | "ending" | "step" | "banner"
- *   | "place" | "placemeaning" | "event" | "severity" | "receipt" | "plan" | "view"} list
+ *   | "place" | "placemeaning" | "event" | "severity" | "receipt" | "plan" | "view" | "wind"} list
  * @param {string | null | undefined} code
  */
 export function word(list, code) {
@@ -74,6 +74,7 @@ export function share(part, digits = 1) {
   if (part === null || part === undefined) return "—";
   const scale = 10 ** (digits + 2);
   const cut = Math.floor(part * scale + 1e-6) / scale;
+  if (part > 1e-9 && cut === 0) return `<${share(1 / scale, digits)}`;
   return number(cut, { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
@@ -83,9 +84,31 @@ export function area(m2) {
   return t("unit.km2", { n: number(m2 / 1e6, { maximumFractionDigits: 2 }) });
 }
 
-/** Several names in a row. @param {string[]} names */
-export function joined(names) {
-  return names.join(language === "en" ? ", " : "、");
+/** @param {number} m */
+export function distance(m) {
+  return m < 1000 ? t("unit.m", { n: number(Math.round(m)) }) : t("unit.km", { n: number(m / 1000, { maximumFractionDigits: 1 }) });
+}
+
+/** @param {number} yuan */
+export function money(yuan) {
+  return number(yuan, { style: "currency", currency: "CNY", maximumFractionDigits: 0 });
+}
+
+const WINDS = ["n", "ne", "e", "se", "s", "sw", "w", "nw"];
+
+/** The wind of a bearing: "东北". @param {number | null} degrees clockwise from north */
+export function compass(degrees) {
+  return degrees === null ? "" : word("wind", WINDS[Math.round(degrees / 45) % 8]);
+}
+
+/** Wind and degrees. @param {number} degrees */
+export function bearing(degrees) {
+  return `${compass(degrees)} ${number(Math.round(degrees))}°`;
+}
+
+/** Several names in a row. @param {string[]} names @param {string} [by] */
+export function joined(names, by = language === "en" ? ", " : "、") {
+  return names.join(by);
 }
 
 /** @param {number} ms */

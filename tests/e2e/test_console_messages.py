@@ -7,10 +7,14 @@ import subprocess
 
 import pytest
 
+from gateway.domain.alerting.rows import ReceiptStep
 from gateway.domain.camera import NodeKind
 from gateway.domain.coverage.rows import PlaceState
+from gateway.domain.coverage.view import ViewState
+from gateway.domain.event import EventKind, Severity
 from gateway.domain.ledger import Ending, GapReason, State
 from gateway.domain.observation import FaultCause, OutageCause
+from gateway.ports.coverage import PlanStatus
 from gateway.resources import data_dir
 
 CONSOLE = data_dir("dashboards") / "console"
@@ -24,6 +28,11 @@ BY_CODE = {
     "banner": {r.value for r in GapReason},
     "place": {s.value for s in PlaceState},
     "placemeaning": {s.value for s in PlaceState},
+    "event": {k.value for k in EventKind},
+    "severity": {s.value for s in Severity},
+    "receipt": {s.value for s in ReceiptStep},
+    "plan": {s.value for s in PlanStatus},
+    "view": {s.value for s in ViewState},
 }
 """Lists whose words are looked up by a code of the domain."""
 OPEN_LISTS = {

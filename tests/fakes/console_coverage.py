@@ -10,12 +10,17 @@ from typing import Any
 from fakes.console_gateway import ConsoleGateway
 from fakes.ledger_rows import RECORD
 
+from gateway.domain.alerting.rows import Alert, AlertPhase, AlertState, EventIncident, Receipt
 from gateway.domain.camera import ChannelId
 from gateway.domain.coverage.place import CandidateSite, Place, PlaceId, PlaceList, SiteId
 from gateway.domain.ledger import Changes, ChannelRecord, Ending, Outage, State
 from gateway.domain.observation import OutageCause
+from gateway.ports import Role
+from gateway.ports.events import EventChanges
 from gateway.runtime.coverage import CoverageWorker
 from gateway.runtime.model_source import from_memory
+from gateway.runtime.planning import Planning, memory_told
+from gateway.web.tokens import mint
 
 
 class CoverageGateway(ConsoleGateway):
@@ -63,11 +68,27 @@ class CoverageGateway(ConsoleGateway):
         self.worker = CoverageWorker(
             self.store, self.clock, self.projection, from_memory(self.store), 0.0
         )
-        self._work = asyncio.create_task(self.worker.run())
-        async with asyncio.timeout(60):
-            while self.worker.headline is None:
-                await asyncio.sleep(0.05)
-        return {"coverage": self.worker}
+        planning = Planning(
+            self.store, self.clock, "gateway.commands.build_plan", lambda: memory_told(self.store)
+        )
+        told = self.projection.feed.wait(self.projection.feed.last_id, 60.0)
+        self._work = asyncio.gather(self.worker.run(), planning.run())
+        await told  # the headline, once the model is built
+        self.planner_token, row = mint("规划员", Role.PLANNER, self.now(), None)
+        await self.store.save_token(row)
+        return {"coverage": self.worker, "planning": planning}
+
+    async def report(self, incident: EventIncident, *receipts: Receipt, sent: bool) -> None:
+        """An event incident as the desk stores it, with its message and the center's receipts."""
+        now = self.now()
+        alert = Alert(
+            f"alert-{incident.id}", incident.id, 1, AlertPhase.OPEN, "center", now, {},
+            AlertState.DELIVERED if sent else AlertState.PENDING,
+            delivered_at=now if sent else None,
+        )  # fmt: skip
+        await self.store.events.commit(
+            EventChanges(incidents=(incident,), alerts=(alert,), receipts=receipts)
+        )
 
     async def push(self, **rows: Any) -> Changes[datetime]:
         """Commit, publish, and hand on to coverage, as the pipeline does."""

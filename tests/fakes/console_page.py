@@ -77,6 +77,7 @@ def opened(browser: Browser, gateway: ConsoleGateway) -> Iterator[Opener]:
         token: str | None = None,
         sign_in: bool = True,
         cuttable: bool = False,
+        header: bool = True,
     ) -> Page:
         viewport: Any = {"width": 1440, "height": 900}
         page = browser.new_context(color_scheme="dark", viewport=viewport).new_page()
@@ -99,17 +100,18 @@ def opened(browser: Browser, gateway: ConsoleGateway) -> Iterator[Opener]:
         fragment = f"#token={token or gateway.token}" if sign_in else ""
         page.goto(f"{gateway.url}{query}{fragment}")
         if sign_in:
-            expect(page.locator(".legend-sum b")).to_be_visible()
-            expect(page.locator(".pulse.live")).to_be_visible()
             pages.append(watched)
+        if sign_in and header:
+            expect(page.locator("main.panes > section:not(.notice)").first).to_be_visible()
+            expect(page.locator(".pulse.live")).to_be_visible()
         return page
 
     yield open_page
     for watched in pages:
         foreign = {url for url in watched.requests if not url.startswith(gateway.url)}
         watched.page.context.close()
-        assert watched.errors == []
-        assert foreign == set()
+        assert watched.errors == [], watched.errors
+        assert foreign == set(), foreign
 
 
 def shown(gateway: ConsoleGateway) -> Counter[State]:
@@ -158,3 +160,14 @@ def pixels(page: Page) -> str:
 
 def state_of(gateway: ConsoleGateway, channel: ChannelId) -> State:
     return gateway.projection.channels[channel].state
+
+
+def overflow(page: Page) -> list[str]:
+    """What stands out of the window to the right: names of classes; none should."""
+    script = """() => {
+        const wide = document.documentElement.scrollWidth > innerWidth ? ['page'] : [];
+        const parts = document.querySelectorAll('.header *, .nav *, .headline *, .pane-bar *');
+        const out = [...parts].filter(one => one.getBoundingClientRect().right > innerWidth + 1);
+        return [...wide, ...out.map(one => String(one.className))];
+    }"""
+    return list(page.evaluate(script))

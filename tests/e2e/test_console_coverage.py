@@ -1,0 +1,198 @@
+"""Coverage, events and planning in the console: really computed, really drawn, under the page's policy."""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from fakes.console_coverage import CoverageGateway
+from fakes.console_page import Opener, browser, opened, overflow
+from playwright.sync_api import Browser, Page, expect
+
+from gateway.domain.alerting.rows import (
+    CameraInView,
+    EventIncident,
+    GridLink,
+    LinkReason,
+    Receipt,
+    ReceiptStep,
+)
+from gateway.domain.camera import GridId
+from gateway.domain.event import EventKind, Severity
+from gateway.domain.ledger import State
+
+__all__ = ["browser", "opened"]
+
+pytestmark = pytest.mark.slow
+WIDTHS = ((1440, 900), (1024, 768), (390, 844))
+DRAWN_MS = 20_000
+"""A software renderer on a busy machine."""
+
+
+@pytest.fixture(scope="module")
+def gateway(browser: Browser) -> Iterator[CoverageGateway]:
+    with CoverageGateway() as running:
+        yield running
+
+
+def drawn(page: Page, layer: str = "cameras") -> int:
+    """How many features of a layer the map was given, once it has drawn."""
+    box = page.locator("#map")
+    expect(box).to_have_attribute("data-idle", "true", timeout=DRAWN_MS)
+    expect(box).to_have_attribute(f"data-{layer}", re.compile(r"^\d+$"), timeout=DRAWN_MS)
+    return int(box.get_attribute(f"data-{layer}") or 0)
+
+
+def test_the_map_shows_the_ground_the_places_and_what_is_blind(
+    opened: Opener, gateway: CoverageGateway
+) -> None:
+    page = opened("?page=coverage")
+    assert gateway.worker is not None
+    assert gateway.worker.headline is not None
+    told, _ = gateway.worker.headline
+    assert drawn(page) == told.cameras
+    assert drawn(page, "grids") == len(gateway.inventory.grids)
+    assert drawn(page, "places") == told.places
+    assert drawn(page, "spots") == told.blind_spots
+    assert drawn(page, "townships") == len({v.camera.township for v in gateway.projection.order})
+    expect(page.locator("#spot-count")).to_have_text(str(told.blind_spots))
+    share = told.weights.seen / told.weights.total
+    expect(page.locator("#rate-now")).to_have_text(f"{int(share * 1000 + 1e-6) / 10:.1f}%")
+    expect(page.locator("#headline")).to_have_attribute("data-old", "false")
+    expect(page.locator("#spots .spot")).to_have_count(told.blind_spots)
+    page.locator('[data-tab="repair"]').click()
+    expect(page.locator("#repair .rank").first).to_have_text("1")
+    page.locator('[data-tab="single"]').click()
+    expect(page.locator("#single .row").first).to_be_visible()
+
+
+def test_a_blind_spot_appears_and_goes(opened: Opener, gateway: CoverageGateway) -> None:
+    page = opened("?page=coverage")
+    before = drawn(page, "spots")
+    channel = gateway.watcher()
+    outage = gateway.run(gateway.lose(channel))
+    mine = page.locator(f'.spot:has([data-camera="{channel}"])')
+    expect(mine).to_contain_text("断电")
+    expect(page.locator("#map")).to_have_attribute("data-spots", str(before + 1), timeout=DRAWN_MS)
+    mine.locator(".row").click()
+    expect(mine).to_have_class("row-item spot current ")
+    assert "pick=" in page.url
+    mine.locator(".link").first.click()
+    expect(page.locator("#camera")).to_have_attribute("data-camera", channel)
+    page.keyboard.press("Escape")
+    gateway.run(gateway.mend(outage))
+    expect(mine).to_have_count(0)
+    expect(page.locator("#map")).to_have_attribute("data-spots", str(before), timeout=DRAWN_MS)
+
+
+def test_both_languages_and_three_widths_without_overflow(
+    opened: Opener, gateway: CoverageGateway
+) -> None:
+    page = opened("?page=coverage")
+    expect(page.locator('.page[aria-current="page"]')).to_have_text("覆盖")
+    expect(page.locator(".rate h2")).to_have_text("重点部位可视率")
+    for width, height in WIDTHS:
+        page.set_viewport_size({"width": width, "height": height})
+        assert overflow(page) == [], width
+    for name in ("", "events", "plans"):
+        page.locator(f'.page[data-page="{name}"]').click()
+        assert overflow(page) == [], name
+    expect(page.locator("#plan-new")).to_have_count(0)  # an operator may not
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.get_by_role("button", name="English").click()
+    page.locator('.page[data-page="coverage"]').click()
+    expect(page.locator(".rate h2")).to_have_text("Listed places seen")
+    expect(page.locator('.switch [data-tab="repair"]')).to_have_text("Repair order")
+
+
+def test_an_event_shows_its_cells_its_cameras_and_what_the_center_did(
+    opened: Opener, gateway: CoverageGateway
+) -> None:
+    camera = gateway.inventory.cameras[gateway.scene.cut_channels[0]]
+    now = gateway.now()
+    smoke = EventIncident(
+        "smoke-1", EventKind.SMOKE, Severity.CRITICAL, now - timedelta(minutes=3), now, signals=4,
+        sensor="烟感-0031", longitude=camera.longitude, latitude=camera.latitude,
+        links=(
+            GridLink(camera.grid, LinkReason.CONTAINS, 0.0, None, camera.village, camera.township),
+            GridLink(GridId("next"), LinkReason.NEAR, 312.4, 47.0, camera.village, camera.township),
+        ),
+        cameras=(CameraInView(camera.id, 31.0, "not_seeing"),),
+    )  # fmt: skip
+    receipt = Receipt("r-1", "smoke-1", ReceiptStep.RECEIVED, now, "综治中心")
+    gateway.run(gateway.report(smoke, receipt, sent=True))
+    door = EventIncident("door-1", EventKind.DOOR, Severity.MINOR, now, now, ended_at=now)
+    gateway.run(gateway.report(door, sent=False))
+
+    page = opened("?page=events")
+    expect(page.locator(".event")).to_have_count(1)
+    assert drawn(page, "events") == 1
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    event = page.locator('[data-event="smoke-1"]')
+    expect(event).to_contain_text("烟感报警")
+    expect(event.locator(f'[data-grid="{camera.grid}"]')).to_contain_text("事发网格")
+    expect(event.locator('[data-grid="next"]')).to_contain_text("东北 312 米")
+    expect(event.locator(".links .link")).to_contain_text(camera.name)
+    expect(event.locator(".links li").last).to_contain_text("不可视 · 31 米")
+    expect(event.locator('[data-step="sent"]')).to_have_class("done")
+    expect(event.locator('[data-step="received"]')).to_contain_text("签收")
+    expect(event.locator('[data-step="received"]')).to_have_class("done")
+    expect(event.locator('[data-step="closed"]')).to_have_class("waits")
+    page.get_by_role("button", name="全部", exact=True).click()
+    expect(page.locator(".event")).to_have_count(2)
+    page.get_by_label("事件类型").select_option("door")
+    expect(page.locator(".event")).to_have_count(1)
+    assert "kind=door" in page.url
+
+
+def test_a_planner_starts_a_plan_and_reads_where_to_build(
+    opened: Opener, gateway: CoverageGateway
+) -> None:
+    page = opened("?page=plans", token=gateway.planner_token)
+    page.locator("#plan-new").click()
+    page.locator("#plan-name").fill("二期补点")
+    page.locator("#plan-sites").fill("5")
+    page.get_by_role("button", name="开始计算").click()
+    expect(page.locator('[data-status="done"]')).to_contain_text("二期补点", timeout=30_000)
+    expect(page.locator("#sites .rank")).to_have_text(["1", "2", "3", "4", "5"])
+    expect(page.locator("#plan-gap")).to_contain_text("≤")
+    assert drawn(page, "sites") == 5
+
+
+def test_the_counts_open_lists_and_keys_move_through_them(
+    opened: Opener, gateway: CoverageGateway
+) -> None:
+    page = opened()
+    page.locator('[data-list-of="degraded"]').click()
+    names = page.locator("#listing .row")
+    expect(names).to_have_count(gateway.projection.total()[State.DEGRADED])
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    expect(names.nth(1)).to_be_focused()
+    page.keyboard.press("k")
+    page.keyboard.press("Enter")
+    channel = str(names.first.get_attribute("data-camera"))
+    expect(page.locator("#camera")).to_have_attribute("data-camera", channel)
+    expect(page.locator(".faults")).to_be_visible()
+
+
+def test_a_wall_screen_has_big_numbers_and_no_controls(
+    opened: Opener, gateway: CoverageGateway
+) -> None:
+    page = opened("?wall=1", header=False)
+    counts = page.locator(".screen-counts [data-total]")
+    expect(counts).to_have_count(5)
+    offline = page.locator('.screen-counts [data-total="offline"] dd')
+    expect(offline).to_have_text(f"{gateway.projection.total()[State.OFFLINE]:,}")
+    size = offline.evaluate("one => parseFloat(getComputedStyle(one).fontSize)")
+    assert size >= 48
+    assert page.locator("button:visible:not(.heading), input, select").count() == 0
+
+
+def test_without_a_list_of_places_the_page_says_how_to_make_one(browser: Browser) -> None:
+    with CoverageGateway(cameras=100, listed=False) as bare:
+        page = browser.new_page()
+        page.goto(f"{bare.url}?page=coverage#token={bare.token}")
+        expect(page.locator("#no-list")).to_contain_text("sightline import places --suggest")
+        page.context.close()
