@@ -21,7 +21,7 @@ Anything else is answered by `{"event":"error","message":...}`.
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +39,7 @@ from adapters.virtual.scenario import (
     PlanOptions,
     ScriptedTrouble,
     plan,
+    spare_device,
 )
 from adapters.virtual.server import DistrictServer, utc_now
 from adapters.virtual.truth import TruthLog
@@ -109,8 +110,15 @@ class Controller:
                 "kinds": dict(Counter(t.kind for t in script)),
                 "devices_touched": len({d for t in script for d in t.devices}),
                 "truth": str(self._truth),
+                "spare": self._spare(script),
             }
         )
+
+    def _spare(self, script: Sequence[ScriptedTrouble]) -> Mapping[str, str] | None:
+        device = spare_device(self._server.district, script)
+        if device is None:
+            return None
+        return {"device": device.device.id, "channel": device.channels[0].id}
 
     def _open_log(self) -> TruthLog:
         if self._log is None:

@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -24,9 +24,18 @@ from rich.console import Console
 
 from adapters.virtual.blind_truth import compare_spots
 from adapters.virtual.compare import Rules, WatchedSpan, compare
-from adapters.virtual.demo_result import SHOWN, blind_part, ledger_part, plan_part, tell
+from adapters.virtual.demo_alerts import AlertShow
+from adapters.virtual.demo_result import (
+    SHOWN,
+    alerts_part,
+    blind_part,
+    ledger_part,
+    plan_part,
+    tell,
+)
 from adapters.virtual.demo_settings import CADENCE_S, LEAST_CADENCE_S, check_cadence, settings_text
 from adapters.virtual.ledger_api import load_rows, load_spots
+from adapters.virtual.links import Cells
 from adapters.virtual.listeners import HeldPort, is_free
 from adapters.virtual.narration import archive_told, clock_text, script_told
 from adapters.virtual.sight import viewers
@@ -156,6 +165,7 @@ class Demo:
         self.held: HeldPort | None = None
         self.token = ""
         self.archive: dict[str, str] = {}
+        self.alerts = AlertShow(wish.state_dir / "alerts", self.scale, tell.say)
         self.district: asyncio.subprocess.Process | None = None
         self.gateway: asyncio.subprocess.Process | None = None
         self.events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -170,7 +180,7 @@ class Demo:
         """The whole demo; the result, or None when it was to run until Ctrl-C."""
         try:
             ready = await self._start_district()
-            self._write_config(ready)
+            await self._write_config(ready)
             await self._import(ready)
             await self._start_gateway()
             await self._first_round()
@@ -180,6 +190,7 @@ class Demo:
             return await self._measured(self.wish.length_s)
         finally:
             await self._stop()
+            await self.alerts.close()
 
     # --- starting
 
@@ -230,11 +241,13 @@ class Demo:
         elif event["event"] == "error":
             self.say(f"[red]district: {event['message']}[/]")
 
-    def _write_config(self, ready: dict[str, Any]) -> None:
+    async def _write_config(self, ready: dict[str, Any]) -> None:
         if not self.port or not is_free(self.port):
             self.held = HeldPort()
             self.port = self.held.number
-        text = settings_text(self.wish.state_dir, self.port, self.wish.cadence_s, ready)
+        more = await self.alerts.start(self.url)
+        cadence_s = self.wish.cadence_s
+        text = settings_text(self.wish.state_dir, self.port, cadence_s, ready, more)
         self.config.write_text(text, encoding="utf-8")
 
     async def _import(self, ready: dict[str, Any]) -> None:
@@ -246,7 +259,8 @@ class Demo:
         took = asyncio.get_running_loop().time() - begun
         told = archive_told(json.loads(text)["counts"])
         self.say(f"archive imported in {took:.1f} s: {told.en} 一机一档已导入：{told.zh}")
-        await self._sightline("import", archive["places"], archive["candidates"], "--yes", "--json")
+        lists = (archive["places"], archive["candidates"], archive["sensors"])
+        await self._sightline("import", *lists, "--yes", "--json")
         for kind in ("footprints", "prohibited"):
             await self._sightline("import", kind, archive[kind], "--yes", "--json")
         made = await self._sightline("token", "create", "demo", "--role", "admin", "--json")
@@ -338,6 +352,9 @@ class Demo:
         told = script_told(started["kinds"])
         self.say(f"the script begins: {told.en} 脚本开始：{told.zh}")
         seen = asyncio.create_task(asyncio.to_thread(viewers, self.archive))
+        show = asyncio.create_task(
+            self.alerts.run(self.url, Path(self.archive["sensors"]), started["spare"], self._order)
+        )
         await self._while_alive("finished", length_s + 30.0)
         ended = datetime.now(UTC)
         stats = await self._get("api/v1/stats")
@@ -357,9 +374,12 @@ class Demo:
         verdict = compare(truth, rows, span, rules)
         seen_by = await seen
         blind = compare_spots(truth, await load_spots(self.url, self.token), seen_by, span, rules)
+        await show
+        cells = await asyncio.to_thread(Cells, Path(self.archive["grids"]))
+        alerts = self.alerts.verdict(truth, cells, ended, rules.due_s)
         plan = json.loads(await self._sightline("plan", "--sites", str(PLAN_SITES), "--json"))
         result = {
-            "ok": verdict.ok and not blind.missed and not blind.invented,
+            "ok": verdict.ok and not blind.missed and not blind.invented and alerts.ok,
             "seed": self.wish.seed,
             "cameras": len(channels),
             "devices": stats["devices"],
@@ -367,7 +387,11 @@ class Demo:
             **ledger_part(stats, verdict),
             "blind_spots": blind_part(blind),
             "plan": plan_part(plan),
-            "offences": [asdict(o) for o in (*verdict.offences, *blind.offences)[:SHOWN]],
+            "alerts": alerts_part(alerts),
+            "offences": [
+                asdict(offence)
+                for offence in (*alerts.offences, *blind.offences, *verdict.offences)[:SHOWN]
+            ],
             "refused_logins_max": district.get("refused_logins_max_in_31_min"),
         }
         tell(result, self.say)
@@ -387,10 +411,10 @@ class Demo:
         wall = await self._get("api/v1/wall")
         return [ChannelId(str(item[0])) for item in wall["channels"]]
 
-    async def _order(self, order: dict[str, Any]) -> None:
+    async def _order(self, order: Mapping[str, Any]) -> None:
         if self.district is None or self.district.stdin is None:
             raise Unavailable("the district is not running")
-        self.district.stdin.write(json.dumps(order).encode() + b"\n")
+        self.district.stdin.write(json.dumps(dict(order)).encode() + b"\n")
         await self.district.stdin.drain()
 
     async def _stop(self) -> None:

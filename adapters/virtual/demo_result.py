@@ -6,6 +6,7 @@ from typing import Any
 
 from adapters.virtual.blind_truth import BlindVerdict
 from adapters.virtual.compare import Comparison
+from adapters.virtual.demo_alerts import AlertsVerdict
 
 SHOWN = 20
 """Offences listed."""
@@ -37,6 +38,11 @@ def blind_part(verdict: BlindVerdict) -> dict[str, Any]:
     return {key: value for key, value in asdict(verdict).items() if key != "offences"}
 
 
+def alerts_part(verdict: AlertsVerdict) -> dict[str, Any]:
+    """The alerts against the script."""
+    return {key: value for key, value in asdict(verdict).items() if key != "offences"}
+
+
 def plan_part(plan: Mapping[str, Any]) -> dict[str, Any]:
     """The expansion plan in four numbers."""
     return {
@@ -62,6 +68,13 @@ def tell(result: Mapping[str, Any], say: Callable[[str], None]) -> None:
     say(
         f"plan: {plan['sites']} sites gain {plan['gain']:.4g}, at most {plan['gap']:.2%} below the best, "
         f"{plan['seconds']:.1f} s 扩面规划：{plan['sites']} 个点位，与最优差距不超过 {plan['gap']:.2%}"
+    )
+    alerts = result["alerts"]
+    say(
+        f"alerts: {alerts['expected']} expected, {alerts['delivered']} delivered, {alerts['missed']} missed, "
+        f"{alerts['duplicated']} duplicated, {alerts['mislinked']} mislinked, {alerts['acknowledged']} "
+        f"acknowledged, {alerts['closed']} closed 预警：送达 {alerts['delivered']}，签收 "
+        f"{alerts['acknowledged']}，办结 {alerts['closed']}"
     )
     for offence in result["offences"]:
         say(f"  {offence['what']}: {offence['kind']} {offence['channel']} {offence['reason']}")

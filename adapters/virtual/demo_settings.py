@@ -31,7 +31,13 @@ def check_cadence(cadence_s: float) -> None:
         )
 
 
-def settings_text(state_dir: Path, port: int, cadence_s: float, ready: Mapping[str, Any]) -> str:
+def settings_text(
+    state_dir: Path,
+    port: int,
+    cadence_s: float,
+    ready: Mapping[str, Any],
+    more: Mapping[str, Mapping[str, Any]],
+) -> str:
     """The configuration file, TOML.
 
     Args:
@@ -39,6 +45,7 @@ def settings_text(state_dir: Path, port: int, cadence_s: float, ready: Mapping[s
         port: of the console and the API, on loopback.
         cadence_s: the routine interval.
         ready: what the district said when it was ready: `canaries`, and `flapping` for the judge.
+        more: further sections: of the center, the broker, the rules.
     """
     scale = cadence_s / CADENCE_S
     sections = {
@@ -53,6 +60,7 @@ def settings_text(state_dir: Path, port: int, cadence_s: float, ready: Mapping[s
         },
         "web": {"port": port, "device_metrics": True},
         "log": {"level": "info", "format": "json"},
+        **more,
     }
     lines: list[str] = []
     for section, values in sections.items():

@@ -318,3 +318,21 @@ def _cut(trouble: ScriptedTrouble, length_s: float) -> ScriptedTrouble:
     """What would end after the script does not end in it."""
     ends = trouble.ends_s
     return replace(trouble, ends_s=None) if ends is not None and ends > length_s else trouble
+
+
+def spare_device(
+    district: VirtualDistrict, script: Sequence[ScriptedTrouble]
+) -> VirtualDevice | None:
+    """A plain, healthy device that the script leaves alone: free to tell of events."""
+    touched = {device for trouble in script for device in trouble.devices}
+    planned = {window.target for window in district.windows}
+    for device in district.devices:
+        link = district.links.get(device.township)
+        shaky = link is not None and bool(link.stall_rate or link.reset_rate)
+        plain = device.personality.quirk is None and device.personality.events is None
+        watched = not planned & {device.device.node, *(c.id for c in device.channels)}
+        free = device.device.id not in touched and not device.killable
+        placed = device.channels[0].in_use and device.channels[0].longitude is not None
+        if _simple(device) and plain and watched and free and placed and not shaky:
+            return device
+    return None

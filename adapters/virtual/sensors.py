@@ -4,12 +4,14 @@ A seeded list (the same for the same seed and size) and a publisher that speaks 
 MQTT or over the signed HTTP intake. Payloads are those that `config/sensors.toml` reads.
 """
 
+import csv
 import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from random import Random
 from types import TracebackType
 from typing import Protocol, Self
@@ -136,6 +138,19 @@ def sensor_rows(sensors: Sequence[Sensor]) -> Iterator[Sequence[str]]:
             one.village,
             one.grid,
         )
+
+
+def read_sensors(path: Path) -> list[Sensor]:
+    """The sensors of a `sensors.csv`."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return [
+            Sensor(
+                SensorId(row["id"]), row["name"], EventKind(row["kind"]), row["topic"],
+                float(row["longitude"]), float(row["latitude"]), DivisionCode(row["township_code"]),
+                DivisionCode(row["village_code"]), GridId(row["grid_id"]),
+            )
+            for row in csv.DictReader(file)
+        ]  # fmt: skip
 
 
 # --- what they send

@@ -49,6 +49,18 @@ def test_blind_spots_are_those_of_a_replay_by_brute_force(demo: dict[str, Any]) 
     assert 300 <= blind["closed"] <= blind["opened"]
 
 
+def test_smoke_sabotage_and_uplink_each_reach_the_center_as_one_alert_and_come_back(
+    demo: dict[str, Any],
+) -> None:
+    alerts = demo["alerts"]
+    assert alerts["expected"] >= 4, "smoke, tamper with signal loss, uplink, switch"
+    assert alerts["delivered"] == alerts["expected"], demo["offences"]
+    wrong = ("duplicated", "missed", "invented", "mislinked")
+    assert {name: alerts[name] for name in wrong} == dict.fromkeys(wrong, 0), demo["offences"]
+    assert alerts["acknowledged"] == alerts["delivered"]
+    assert alerts["closed"] >= 3
+
+
 def test_the_next_fifty_sites_come_with_a_proven_gap(demo: dict[str, Any]) -> None:
     plan = demo["plan"]
     assert plan["sites"] == 50
