@@ -109,9 +109,9 @@ async def list_alerts(request: web.Request) -> web.Response:
     params.check()
     context = request.app[CONTEXT]
     rows = await context.store.events.alerts(
-        after_cursor=after, limit=limit, key=key, state=state or ""
+        after_cursor=after, limit=limit, key=key, state=state or "", recipient=recipient
     )
-    items = [row(one) for one in rows if one.recipient == recipient]
+    items = [row(one) for one in rows]
     content = {"items": items, "after": rows[-1].cursor if rows else after}
     content["more"] = len(rows) == limit
     return await send_json(request, content, context.projection.as_of)

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from gateway.domain.alerting.cloudevent import SOURCE, Subject, body, message_id
-from gateway.domain.alerting.rows import Alert, AlertPhase, Planned
+from gateway.domain.alerting.rows import Alert, AlertPhase, AlertState, Planned
 from gateway.domain.alerting.rules import FEED, Decision
 
 
@@ -179,6 +179,8 @@ class Planner:
             source=self.source,
             told=told,
         )
+        # The feed is fetched, not sent: what stands in it is settled.
+        fetched = recipient == FEED
         alert = Alert(
             id=message_id(recipient, subject.key, revision),
             key=subject.key,
@@ -187,7 +189,9 @@ class Planner:
             recipient=recipient,
             created_at=now,
             body=content,
-            next_at=now,
+            state=AlertState.DELIVERED if fetched else AlertState.PENDING,
+            next_at=None if fetched else now,
+            delivered_at=now if fetched else None,
             reason=decision.reason,
         )
         updated_at = now if phase is AlertPhase.UPDATE else None
