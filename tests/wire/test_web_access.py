@@ -68,7 +68,11 @@ async def test_a_route_that_lost_its_role_later_is_refused() -> None:
 
 
 # A stream answers for ever, and no token opens what is signed: both are tested with their own tests.
-GUARDED = [r for r in INTERFACE if r.access not in {Access.OPEN, Access.SIGNED} and not r.path.endswith("/stream")]
+GUARDED = [
+    r
+    for r in INTERFACE
+    if r.access not in {Access.OPEN, Access.SIGNED} and not r.path.endswith("/stream")
+]
 
 
 async def test_each_route_lets_in_the_roles_of_the_table_and_nobody_else() -> None:
