@@ -19,6 +19,8 @@ def cells(found: dict[str, Any]) -> list[str]:
     demo = live.get("demo", {})
     truth, detection = demo.get("truth", {}), demo.get("detection_seconds", {})
     uplinks = [f for f in demo.get("truth_incidents", []) if f["kind"] == "uplink"]
+    blind, alerts = demo.get("blind_spots", {}), demo.get("alerts", {})
+    plan = found.get("plan", {}).get("one_lens", {})
     summary = live.get("api", {}).get("api/v1/summary?by=township", {})
     return [
         _text(sweep.get("cold_cpu_s"), 2),
@@ -28,7 +30,11 @@ def cells(found: dict[str, Any]) -> list[str]:
         f"{_text(detection.get('p50'), 0)} / {_text(detection.get('p99'), 0)}",
         f"{_text(truth.get('missed'), 0)} / {_text(truth.get('invented'), 0)}",
         "–" if not uplinks else f"{len(uplinks)} / {sum(len(u['problems']) for u in uplinks)}",
+        f"{_text(blind.get('missed'), 0)} / {_text(blind.get('invented'), 0)}",
+        " / ".join(_text(alerts.get(k), 0) for k in ("expected", "delivered", "duplicated")),
         _text(demo.get("memory_mb", {}).get("gateway"), 0),
+        _text(found.get("coverage_live", {}).get("single", {}).get("p99_ms"), 1),
+        f"{_text(plan.get('solve_s'), 2)} / {_text(plan.get('gap_percent'), 1)}",
         _text(found.get("store", {}).get("commit_ms_p50"), 1),
         _text(found.get("pages", {}).get("/metrics/devices"), 1),
         _text(summary.get("p99_ms"), 0),

@@ -15,7 +15,8 @@ READY = {"canaries": ["127.0.0.9:80"], "flapping": {"flap_losses": 2}}
 
 
 def settings_at(cadence_s: float) -> Settings:
-    return Settings.model_validate(tomllib.loads(settings_text(Path("x"), 1, cadence_s, READY)))
+    text = settings_text(Path("x"), 1, cadence_s, READY, {})
+    return Settings.model_validate(tomllib.loads(text))
 
 
 @pytest.mark.parametrize("cadence_s", [LEAST_CADENCE_S, 15.0, 20.0, 30.0])
