@@ -62,6 +62,11 @@ def may_sign(memory: DeviceMemory) -> bool:
     return len(memory.refused_at) < REFUSALS
 
 
+def is_last(memory: DeviceMemory) -> bool:
+    """True if the next refused request would be the last for half an hour."""
+    return len(memory.refused_at) == REFUSALS - 1
+
+
 def resumes_at(memory: DeviceMemory) -> float:
     """UTC epoch seconds from which `may_sign` holds again."""
     return memory.refused_at[0] + WINDOW_S

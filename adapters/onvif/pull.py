@@ -340,7 +340,7 @@ class OnvifPullSource:
         elif called.kind is Kind.PAUSED:
             self._paused(point)
         elif called.kind in REFUSALS:
-            self._refused(point, reply)
+            self._refused(point, called, reply)
         elif called.kind is not Kind.GOOD or called.soap is None:
             self._faulted(point, called)
         elif called.soap.name != "PullMessagesResponse":
@@ -400,7 +400,7 @@ class OnvifPullSource:
         spread = 1.0 + 0.5 * random.random()  # noqa: S311 - spread, not a secret
         self._wait(point, self._limits.backoff_s * spread)
 
-    def _refused(self, point: PullPoint, reply: Reply | None) -> None:
+    def _refused(self, point: PullPoint, called: Called, reply: Reply | None) -> None:
         """A login that was good is refused: find out why, within the budget."""
         PULLS.labels("refused").inc()
         if reply is not None:
@@ -414,7 +414,7 @@ class OnvifPullSource:
             self._news.refused(point)
             self._busy(point, self._prove(point))
         else:
-            self._news.refused(point)
+            self._news.login(point, called)
             self._paused(point)
 
     def _faulted(self, point: PullPoint, called: Called) -> None:
@@ -456,7 +456,7 @@ class OnvifPullSource:
             self._news.note(point)
             self._pull(point)
         elif called.kind in (Kind.PAUSED, *REFUSALS):
-            self._news.refused(point)
+            self._news.login(point, called)
             self._paused(point)
         elif called.kind is Kind.LOST:
             self._lost(point)

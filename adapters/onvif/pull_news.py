@@ -5,14 +5,23 @@ from datetime import datetime
 from typing import Final
 
 from adapters.onvif.events import Translator
+from adapters.onvif.identity import FINDINGS, TESTED
 from adapters.onvif.logins import Logins
 from adapters.onvif.probe import OnvifProbe
 from adapters.onvif.pull_point import PullPoint, remember
-from adapters.onvif.signing import MOVED_S
+from adapters.onvif.signing import MOVED_S, Called
 from adapters.onvif.transport import Reply
 from adapters.onvif.verdict import HALF_SECOND_S, SERVICE, WITH_CLOCK
 from gateway.domain.camera import DeviceId
-from gateway.domain.observation import Answer, Instant, Observation, Step, Verdict
+from gateway.domain.observation import (
+    Answer,
+    FaultCause,
+    Finding,
+    Instant,
+    Observation,
+    Step,
+    Verdict,
+)
 from gateway.errors import StoreUnavailable
 from gateway.ports.events import PullContext
 
@@ -72,6 +81,27 @@ class PullNews:
             Verdict.ANSWERED,
             tested=_TESTED,
             clock_offset_s=offset_s,
+            memory=self._logins.news(point.device.id),
+        )
+        self._observe(point, answer)
+
+    def login(self, point: PullPoint, called: Called) -> None:
+        """Who presented a login and was refused says so as the signed check would.
+
+        It may have spent the refusals that the check would have needed to find the same.
+        """
+        cause = FINDINGS.get(called.kind)
+        if cause is None or cause is FaultCause.CLOCK:
+            self.refused(point)
+            return
+        now = self._clock.now()
+        answer = Answer(
+            Step.SIGNED,
+            now,
+            now,
+            Verdict.ANSWERED,
+            tested=TESTED[called.kind],
+            found=(Finding(cause, called.detail),),
             memory=self._logins.news(point.device.id),
         )
         self._observe(point, answer)

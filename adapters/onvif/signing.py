@@ -138,7 +138,9 @@ class Signer:
         self, path: str, operation: str, values: Mapping[str, str] | None = None
     ) -> Called:
         """Perform one operation at `path`."""
-        if self.memory.scheme is AuthScheme.DIGEST:
+        asked_first = self.memory.scheme is None and budget.is_last(self.memory)
+        if self.memory.scheme is AuthScheme.DIGEST or asked_first:
+            # With one refusal left, an unsigned request tells whether the token would be wasted.
             return await self._digest(path, operation, values or {}, may_fall_back=True)
         return await self._token(path, operation, values or {})
 
@@ -174,7 +176,8 @@ class Signer:
                 # The credential is good: the 401 was a challenge, not a refused login.
                 self.refusals -= 1
                 self._learn(budget.was_challenge(self.memory))
-            return called if digest.kind is Kind.PAUSED else digest
+            # A challenge that the budget forbids to answer says nothing of the credential.
+            return digest
         if called.kind is Kind.UNUSABLE and reply.status == 400:  # noqa: PLR2004
             # Digest-only devices answer 400 and a page to a token (quirk 4).
             # A refusal of the question alone, without a credential, is no judgement of it.

@@ -15,7 +15,7 @@ from adapters.virtual.model import EventQuirk, Personality, Quirk, Signing, Trou
 from adapters.virtual.server import DistrictServer
 from gateway.domain.camera import DeviceId
 from gateway.domain.event import Event, EventKind
-from gateway.domain.observation import Verdict
+from gateway.domain.observation import FaultCause, Step, Verdict
 from gateway.errors import StoreUnavailable
 from gateway.metrics import EVENT_MESSAGES
 
@@ -339,7 +339,9 @@ async def test_a_refusal_is_told_at_once_so_that_a_restart_counts_it() -> None:
         told = [o.answer for o in pulled.observed if o.answer.memory is not None]
         assert told[-1].memory is not None
         assert len(told[-1].memory.refused_at) == server.devices[device].refused_logins
-        assert told[-1].verdict is Verdict.COULD_NOT_TELL
+        (finding,) = told[-1].found
+        assert (told[-1].step, told[-1].verdict) == (Step.SIGNED, Verdict.ANSWERED)
+        assert finding.cause is FaultCause.AUTH, "the check may have no login left to say so"
 
 
 async def test_a_clock_that_jumps_while_pulling_costs_no_lockout() -> None:

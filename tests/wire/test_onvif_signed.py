@@ -150,8 +150,36 @@ async def test_a_cancelled_first_login_counts_as_refused() -> None:
     async with OnvifDevice(replies={"GetDeviceInformation": silent}) as camera, Watch() as watch:
         for _ in range(3):
             await watch.signed(camera.device(), 0.5)
-        asked = camera.operations.count("GetDeviceInformation")
-    assert asked == 2, "what was not answered may have been counted by the device"
+        asked = [r.signed for r in camera.seen if r.operation == "GetDeviceInformation"]
+    assert asked == [True, False, False], "what was not answered may have been counted: be careful"
+
+
+async def test_with_one_refusal_left_a_digest_device_is_asked_for_its_challenge_first() -> None:
+    """A token that was refused before may have been a lost answer to a challenge."""
+    async with OnvifDevice(login="SHA-256") as camera:
+        device = camera.device()
+        async with Watch() as watch:
+            tag = (await watch.signed(device)).memory
+            assert tag is not None
+        spent = replace(tag, scheme=None, refused_at=(watch.probe.logins.utc().timestamp(),))
+        async with Watch(memory={device.id: spent}) as watch:
+            answer = await watch.signed(device)
+        assert answer.found == ()
+        assert answer.tested >= LOGIN
+
+
+async def test_a_challenge_that_may_not_be_answered_says_nothing_of_the_credential() -> None:
+    async with OnvifDevice(login="SHA-256") as camera:
+        device = camera.device()
+        async with Watch() as watch:
+            known = (await watch.signed(device)).memory
+            assert known is not None
+        now = watch.probe.logins.utc().timestamp()
+        spent = replace(known, scheme=AuthScheme.WSSE, refused_at=(now,))
+        async with Watch(memory={device.id: spent}) as watch:
+            answer = await watch.signed(device)
+        assert answer.found == (), "the token was the last one that the budget allows"
+        assert not answer.tested & LOGIN
 
 
 async def test_a_slow_device_with_a_known_credential_is_not_paused(watch: Watch) -> None:
