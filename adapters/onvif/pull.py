@@ -271,6 +271,10 @@ class OnvifPullSource:
         if not self._transport.ask(device, path, body, headers, self._replied):
             self._busy(point, self._connect(point))
             return
+        if point.challenge is not None:
+            # Used by being sent: a device that hangs up without a reply has counted it, and refuses the
+            # same count again.
+            point.challenge = None if point.single_use else point.challenge.used
         point.sent_at = now
         self._turns.at(point, Phase.PULLING, now + self._limits.pull_s + self._limits.grace_s)
 
@@ -301,8 +305,6 @@ class OnvifPullSource:
         if isinstance(outcome, NoReply):
             self._unanswered(point, outcome, now)
         elif outcome.status == _OK and outcome.flaw is None and self._empty.is_known(outcome.body):
-            if point.challenge is not None:
-                point.challenge = point.challenge.used
             self._news.heard(point, self._empty.current(outcome.body), outcome)
             self._emptied(point, now)
         else:
@@ -310,6 +312,13 @@ class OnvifPullSource:
 
     async def _pull_awaited(self, point: PullPoint) -> None:
         """For Digest without a challenge at hand."""
+        asked = await self._short.challenge(point)
+        if self._points.get(point.device.id) is not point:
+            return
+        if asked is not None:
+            point.challenge = asked
+            self._pull(point)
+            return
         loop = asyncio.get_running_loop()
         point.sent_at = loop.time()
         called = await self._short.pull_awaited(point)
@@ -346,8 +355,6 @@ class OnvifPullSource:
         elif called.soap.name != "PullMessagesResponse":
             self._faulted(point, Called(Kind.UNUSABLE, called.soap.name[:60]))
         else:
-            if reply is not None and point.challenge is not None:
-                point.challenge = point.challenge.used
             told = times(called.soap.content)
             if not point.renews and told.life_s is not None:
                 point.ends_at = now + told.life_s  # pulling may prolong it (quirk 21)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
+from adapters.onvif import auth
 from adapters.onvif import event_calls as calls
 from adapters.onvif.addressing import subscription
 from adapters.onvif.codec import GSDT_BODY, GSDT_HEADERS, Template
@@ -85,8 +86,23 @@ class Subscribing:
 
         return await self._signed(point, walk, _MANY_CALLS * self._limits.call_s)
 
+    async def challenge(self, point: PullPoint) -> auth.Challenge | None:
+        """What Digest must answer: asked for without a login, so that the pull itself is sent once.
+
+        A pull that a device drops must not be repeated with the same count: it would be refused.
+        """
+        template = self.template(point, "PullMessages", calls.pull(0, self._limits.messages))
+        outcome = await self._transport.post(
+            point.device,
+            self.path(point),
+            template.fill({}, signed=False),
+            template.headers,
+            asyncio.get_running_loop().time() + self._limits.call_s,
+        )
+        return None if isinstance(outcome, NoReply) else auth.challenge(outcome.challenges)
+
     async def pull_awaited(self, point: PullPoint) -> Called:
-        """A pull as a task of its own: for a device that must be asked for a nonce first."""
+        """A pull as a task of its own: for a Digest device that gave no challenge when asked for one."""
         credential = self._logins.credential(point.device)
         if credential is None:
             return Called(Kind.PAUSED, "no credential for this device")

@@ -210,9 +210,10 @@ async def test_a_device_without_an_event_service_is_left_alone_and_asked_again_l
         assert 3500 < point.due - asyncio.get_running_loop().time() < 4000
 
 
-async def test_a_device_that_hangs_up_on_pulls_is_pulled_again_at_once() -> None:
+@pytest.mark.parametrize("signing", [Signing.WSSE, Signing.DIGEST_MD5, Signing.DIGEST_SHA256])
+async def test_a_device_that_hangs_up_on_pulls_is_pulled_again_at_once(signing: Signing) -> None:
     fleet = Fleet()
-    device = fleet.add(Personality(events=EventQuirk.HANGS_UP))
+    device = fleet.add(Personality(signing=signing, events=EventQuirk.HANGS_UP))
     limits = replace(QUICK, pull_s=20.0)
     async with fleet.served() as server:
         live = server.devices[device]
@@ -223,6 +224,7 @@ async def test_a_device_that_hangs_up_on_pulls_is_pulled_again_at_once() -> None
             assert not pulled.observed, "a connection that ends proves no life"
             server.signal(device, "tamper", active=True)
             await until(lambda: pulled.events)
+            assert live.refused_logins == 0, "a count of Digest is used by being sent"
 
 
 async def test_subscriptions_are_renewed_in_time_and_only_then() -> None:
