@@ -47,8 +47,8 @@ fix: setup ## format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: setup ## all tests, with real servers and one 180 s demo
-	$(BIN)/pytest tests --ignore=tests/bench -q
+test: setup ## all tests, with real servers and one 180 s demo; LEAVE_OUT=tests/unit after `make check`
+	$(BIN)/pytest tests --ignore=tests/bench $(addprefix --ignore=,$(LEAVE_OUT)) -q
 
 bench: setup ## measure; writes build/bench.json
 	PYTHONPATH=tests $(BIN)/python -m bench

@@ -145,7 +145,7 @@ def _child(state_dir: Path) -> None:
     configure("warning", "json")
     phases.done("imports")
     report = uvloop.run(_start(state_dir, phases))
-    heavy = {"zeep", "shapely", "scipy", "cv2", "numpy", "python_calamine", "xlsxwriter", "pyproj"}
+    heavy = {"zeep", "scipy", "cv2", "python_calamine", "xlsxwriter"}
     result = {
         "phases": phases.rows,
         "peak_mb": phases.peak_mb(),
