@@ -38,7 +38,7 @@ from adapters.virtual.ledger_api import load_rows, load_spots
 from adapters.virtual.links import Cells
 from adapters.virtual.listeners import HeldPort, is_free
 from adapters.virtual.narration import archive_told, clock_text, script_told
-from adapters.virtual.sight import viewers
+from adapters.virtual.sight import Viewers, viewers
 from adapters.virtual.store_memory import postgres_mb
 from adapters.virtual.truth import read_truth
 from gateway.domain.camera import ChannelId
@@ -329,7 +329,12 @@ class Demo:
         )
         while True:
             await self._order({"do": "start", "length_s": OPEN_END_S * self.scale})
-            await self._while_alive("finished", 2 * OPEN_END_S * self.scale + 60.0)
+            started = await self._while_alive("started", 10.0)
+            show = asyncio.create_task(self._signals(started))
+            try:
+                await self._while_alive("finished", 2 * OPEN_END_S * self.scale + 60.0)
+            finally:
+                await _ended(show)
 
     async def _while_alive(self, kind: str, limit_s: float) -> dict[str, Any]:
         """The district's next event of a kind; at once trouble when the gateway ends meanwhile."""
@@ -352,9 +357,24 @@ class Demo:
         told = script_told(started["kinds"])
         self.say(f"the script begins: {told.en} 脚本开始：{told.zh}")
         seen = asyncio.create_task(asyncio.to_thread(viewers, self.archive))
-        show = asyncio.create_task(
-            self.alerts.run(self.url, Path(self.archive["sensors"]), started["spare"], self._order)
-        )
+        show = asyncio.create_task(self._signals(started))
+        try:
+            return await self._proved(length_s, started, seen, show)
+        finally:
+            await _ended(seen, show)
+
+    async def _signals(self, started: dict[str, Any]) -> None:
+        """What sensors and a camera tell beside the script."""
+        sensors = Path(self.archive["sensors"])
+        await self.alerts.run(self.url, sensors, started.get("spare"), self._order)
+
+    async def _proved(
+        self,
+        length_s: float,
+        started: dict[str, Any],
+        seen: "asyncio.Task[dict[str, Viewers]]",
+        show: "asyncio.Task[None]",
+    ) -> dict[str, Any]:
         await self._while_alive("finished", length_s + 30.0)
         ended = datetime.now(UTC)
         stats = await self._get("api/v1/stats")
@@ -433,3 +453,10 @@ class Demo:
                 await process.wait()
         if self._reading is not None:
             await asyncio.gather(self._reading, return_exceptions=True)
+
+
+async def _ended(*tasks: "asyncio.Task[Any]") -> None:
+    """Cancel what still runs, and let nothing be said of it."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -148,18 +148,21 @@ class AlertShow:
         path.write_text(_WAITS.sub(rf"\1 = {lingers}", text), encoding="utf-8")
         return path
 
-    async def run(self, url: str, sensors: Path, spare: Mapping[str, Any], order: Order) -> None:
+    async def run(
+        self, url: str, sensors: Path, spare: Mapping[str, Any] | None, order: Order
+    ) -> None:
         """Play the signals beside the script; returns when the last one went out.
 
         Args:
             url: of the gateway.
             sensors: the imported table.
-            spare: a device that the script leaves alone: `device` and its first `channel`.
+            spare: a device that the script leaves alone: `device` and its first `channel`; None = the
+                script takes them all, so nobody tampers with one.
             order: tells the district what to do.
         """
         smoke = next(s for s in read_sensors(sensors) if s.kind is EventKind.SMOKE)
         started = asyncio.get_running_loop().time()
-        device = {"do": "signal", "devices": [spare["device"]]}
+        self.expected = []
         line: Line
         opened = MqttLine(HOST, self._broker.port) if self._broker else HttpLine(url, self._secret)
         async with opened as line:
@@ -167,22 +170,26 @@ class AlertShow:
             await self._until(started, SMOKE_AT_S)
             await publisher.send(smoke, alarm=True)
             self._say(f"[yellow]Smoke at {smoke.name}[/]  {smoke.name}报警")
-            await self._until(started, TAMPER_AT_S)
-            await order({**device, "signal": "tamper", "active": True})
-            self._say(f"[yellow]Somebody tampers with camera {spare['channel']}[/]  摄像机遭破坏")
-            await self._until(started, SIGNAL_LOST_AT_S)
-            await order({**device, "signal": "signal_loss", "active": True})
-            self._say("[yellow]... and its picture is lost[/]  视频信号丢失")
+            if spare is not None:
+                await self._sabotage(started, spare, order)
             await self._until(started, CLEAR_AT_S)
             await publisher.send(smoke, alarm=False)
-            await order({**device, "signal": "signal_loss", "active": False})
-            await order({**device, "signal": "tamper", "active": False})
+            self.expected.append(Expected("smoke", str(smoke.id), datetime.now().astimezone()))
+            self._say("The smoke has cleared  烟感恢复正常")
+        if spare is not None:
+            for signal in ("signal_loss", "tamper"):
+                await order(_signal(spare, signal, active=False))
             over = datetime.now().astimezone()
-            self._say("The smoke has cleared, the camera is well  烟感与摄像机恢复正常")
-        self.expected = [
-            Expected("smoke", str(smoke.id), over),
-            Expected("tamper", str(spare["channel"]), over),
-        ]
+            self.expected.append(Expected("tamper", str(spare["channel"]), over))
+            self._say("The camera is well again  摄像机恢复正常")
+
+    async def _sabotage(self, started: float, spare: Mapping[str, Any], order: Order) -> None:
+        await self._until(started, TAMPER_AT_S)
+        await order(_signal(spare, "tamper", active=True))
+        self._say(f"[yellow]Somebody tampers with camera {spare['channel']}[/]  摄像机遭破坏")
+        await self._until(started, SIGNAL_LOST_AT_S)
+        await order(_signal(spare, "signal_loss", active=True))
+        self._say("[yellow]... and its picture is lost[/]  视频信号丢失")
 
     async def _until(self, started: float, at_s: float) -> None:
         rest_s = started + at_s * self._scale - asyncio.get_running_loop().time()
@@ -272,3 +279,8 @@ def _cuts(truth: Sequence[TruthRow], ended: datetime, due_s: float) -> list[Expe
 
 def _offence(what: str, data: Mapping[str, Any], reason: str) -> Offence:
     return Offence(what, str(data["source"]["id"]), str(data["kind"]), reason, str(data["key"]))
+
+
+def _signal(spare: Mapping[str, Any], name: str, *, active: bool) -> Mapping[str, Any]:
+    """An order to the district."""
+    return {"do": "signal", "devices": [spare["device"]], "signal": name, "active": active}
