@@ -72,9 +72,13 @@ class Http1Transport:
         body: bytes,
         headers: Mapping[str, str],
         deadline: float,
+        *,
+        signed: bool = False,
     ) -> Reply | NoReply:
         """See `Transport.post`."""
         outcome = await self._once(device, path, body, headers, deadline)
+        if signed:
+            return outcome  # the same token or count twice is a replay: the caller signs anew
         if isinstance(outcome, NoReply) and outcome.reused and outcome.trouble in RETRIED:
             # The device let go of the kept connection meanwhile: no failure, ask afresh.
             outcome = await self._once(device, path, body, headers, deadline)

@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from adapters.onvif import auth, budget
 from adapters.onvif.codec import Template
+from adapters.onvif.http1 import RETRIED
 from adapters.onvif.replies import FaultKind, Soap, fault_kind, read
 from adapters.onvif.transport import NoReply, Reply, Transport
 from gateway.domain.camera import Device
@@ -124,6 +125,7 @@ class Signer:
     refusals: int = 0
     _challenges: dict[str, auth.Challenge] = field(default_factory=dict)
     _single_use: bool = False
+    _resent: bool = False
 
     @property
     def single_use(self) -> bool:
@@ -212,7 +214,7 @@ class Signer:
             if called.kind is Kind.GOOD:
                 self._accepted(AuthScheme.DIGEST)
                 if not self._single_use:
-                    self._challenges[path] = asked.used
+                    self._challenges[path] = asked.used.used if self._resent else asked.used
             if reply is None or called.kind not in REFUSALS or attempt > 1:
                 return called
             again = auth.challenge(reply.challenges)
@@ -233,6 +235,33 @@ class Signer:
         """Send a request with the credential: as token, or as the answer to a challenge."""
         if not self.allowed() or not budget.may_sign(self.memory):
             return Called(Kind.PAUSED, "signing is paused"), None
+        outcome: Reply | NoReply | None = None
+        called = Called(Kind.LOST)
+        begun = asyncio.get_running_loop().time()
+        self._resent = False
+        try:
+            outcome = await self._post(path, template, values, asked)
+            if isinstance(outcome, NoReply) and outcome.reused and outcome.trouble in RETRIED:
+                # The device let go of the kept connection: asked afresh, with another token or count.
+                self._resent = True
+                outcome = await self._post(path, template, values, asked and asked.used)
+            called = self._weighed(outcome)
+        finally:
+            self._count(outcome, called, asked)
+        took = asyncio.get_running_loop().time() - begun
+        if called.kind in REFUSALS and asked is None and took > STALE_S:
+            detail = f"refused {took:.1f} s after it was signed: too late to tell"
+            return Called(Kind.LOST, detail), None
+        return called, outcome if isinstance(outcome, Reply) else None
+
+    async def _post(
+        self,
+        path: str,
+        template: Template,
+        values: Mapping[str, str],
+        asked: auth.Challenge | None,
+    ) -> Reply | NoReply:
+        """Sign and send, once."""
         headers: Mapping[str, str] = template.headers
         if asked is None:
             shift = timedelta(seconds=self.offset_s or 0.0)
@@ -243,20 +272,9 @@ class Signer:
             body = template.fill(values, signed=False)
             proof = auth.authorization(asked, self.credential, path, secrets.token_hex(8))
             headers = {**headers, "Authorization": proof}
-        outcome: Reply | NoReply | None = None
-        called = Called(Kind.LOST)
-        begun = asyncio.get_running_loop().time()
-        try:
-            outcome = await self.transport.post(self.device, path, body, headers, self.deadline)
-            called = self._weighed(outcome)
-        finally:
-            self._count(outcome, called, asked)
-        took = asyncio.get_running_loop().time() - begun
-        if called.kind in REFUSALS and asked is None and took > STALE_S:
-            return Called(
-                Kind.LOST, f"refused {took:.1f} s after it was signed: too late to tell"
-            ), None
-        return called, outcome if isinstance(outcome, Reply) else None
+        return await self.transport.post(
+            self.device, path, body, headers, self.deadline, signed=True
+        )
 
     def _weighed(self, outcome: Reply | NoReply) -> Called:
         called = ended(outcome)

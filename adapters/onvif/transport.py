@@ -68,7 +68,8 @@ class Transport(Protocol):
     """Sends one request to the registered address of a device, and nowhere else.
 
     Redirects are never followed, compression is never asked for. RST or EOF before the first byte
-    on a reused connection is retried at once on a fresh one, inside the same call.
+    on a reused connection is retried at once on a fresh one, inside the same call; but not a `signed`
+    request, which the device would take for a replay: who signs does it anew.
     """
 
     keeping: "Keeping"
@@ -80,6 +81,8 @@ class Transport(Protocol):
         body: bytes,
         headers: Mapping[str, str],
         deadline: float,
+        *,
+        signed: bool = False,
     ) -> Reply | NoReply:
         """POST `body`; return before `deadline` (time of the event loop). Never raises for devices.
 

@@ -155,9 +155,13 @@ class AiohttpTransport:
         body: bytes,
         headers: Mapping[str, str],
         deadline: float,
+        *,
+        signed: bool = False,
     ) -> Reply | NoReply:
         """See `Transport.post`."""
         outcome = await self._once(device, path, body, headers, deadline)
+        if signed:
+            return outcome
         if isinstance(outcome, NoReply) and outcome.reused and outcome.trouble in RETRIED:
             # The device let go of the kept connection meanwhile: no failure, ask afresh.
             outcome = await self._once(device, path, body, headers, deadline)
