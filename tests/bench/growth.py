@@ -38,6 +38,8 @@ class Recorded:
         body: bytes,
         headers: Mapping[str, str],
         deadline: float,
+        *,
+        signed: bool = False,
     ) -> Reply | NoReply:
         """The recorded reply."""
         text = RECORDED.format(datetime.now(UTC))
