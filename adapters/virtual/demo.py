@@ -330,7 +330,7 @@ class Demo:
         while True:
             await self._order({"do": "start", "length_s": OPEN_END_S * self.scale})
             started = await self._while_alive("started", 10.0)
-            show = asyncio.create_task(self._signals(started))
+            show = asyncio.create_task(self._signals(started, OPEN_END_S * self.scale))
             try:
                 await self._while_alive("finished", 2 * OPEN_END_S * self.scale + 60.0)
             finally:
@@ -357,16 +357,16 @@ class Demo:
         told = script_told(started["kinds"])
         self.say(f"the script begins: {told.en} 脚本开始：{told.zh}")
         seen = asyncio.create_task(asyncio.to_thread(viewers, self.archive))
-        show = asyncio.create_task(self._signals(started))
+        show = asyncio.create_task(self._signals(started, length_s))
         try:
             return await self._proved(length_s, started, seen, show)
         finally:
             await _ended(seen, show)
 
-    async def _signals(self, started: dict[str, Any]) -> None:
+    async def _signals(self, started: dict[str, Any], length_s: float) -> None:
         """What sensors and a camera tell beside the script."""
         sensors = Path(self.archive["sensors"])
-        await self.alerts.run(self.url, sensors, started.get("spare"), self._order)
+        await self.alerts.run(self.url, sensors, started.get("spare"), self._order, length_s)
 
     async def _proved(
         self,

@@ -12,7 +12,7 @@ trap 'rm -rf "$room"' EXIT
 cd "$room"
 "$room/venv/bin/python" -c 'import gateway, adapters; print("imports: ok")'
 "$room/venv/bin/sightline" --help > /dev/null
-"$room/venv/bin/sightline" demo --for 20s --cameras 300 --port 0 --json > demo.json
+"$room/venv/bin/sightline" demo --for 20s --cameras 300 --port 0 --json > demo.json || { cat demo.json; exit 1; }
 "$room/venv/bin/python" -c 'import json; r = json.load(open("demo.json")); assert r["ok"], r; print("demo: ok,", r["checks"], "checks")'
 "$room/venv/bin/python" -c '
 from gateway.resources import data_dir
