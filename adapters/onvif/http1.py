@@ -15,7 +15,7 @@ from typing import Final
 
 from adapters.dial import Trouble, describe, trouble_of
 from adapters.onvif.http1_line import Line
-from adapters.onvif.transport import Flaw, Keeping, NoReply, Reply
+from adapters.onvif.transport import Anew, Flaw, Keeping, NoReply, Reply
 from gateway.domain.camera import Device, DeviceId
 
 TLS_RECORD: Final = (b"\x15\x03", b"\x16\x03")
@@ -73,14 +73,14 @@ class Http1Transport:
         headers: Mapping[str, str],
         deadline: float,
         *,
-        signed: bool = False,
+        anew: Anew | None = None,
     ) -> Reply | NoReply:
         """See `Transport.post`."""
         outcome = await self._once(device, path, body, headers, deadline)
-        if signed:
-            return outcome  # the same token or count twice is a replay: the caller signs anew
         if isinstance(outcome, NoReply) and outcome.reused and outcome.trouble in RETRIED:
             # The device let go of the kept connection meanwhile: no failure, ask afresh.
+            if anew is not None:
+                body, headers = anew()
             outcome = await self._once(device, path, body, headers, deadline)
             if isinstance(outcome, Reply):
                 self.keeping.let_go(device.id)

@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 
 from adapters.onvif import auth, budget
 from adapters.onvif.codec import Template
-from adapters.onvif.http1 import RETRIED
 from adapters.onvif.replies import FaultKind, Soap, fault_kind, read
-from adapters.onvif.transport import NoReply, Reply, Transport
+from adapters.onvif.transport import Anew, NoReply, Reply, Transport
 from gateway.domain.camera import Device
 from gateway.domain.observation import AuthScheme, DeviceMemory, Finding
 from gateway.ports import Credential
@@ -125,7 +125,6 @@ class Signer:
     refusals: int = 0
     _challenges: dict[str, auth.Challenge] = field(default_factory=dict)
     _single_use: bool = False
-    _resent: bool = False
 
     @property
     def single_use(self) -> bool:
@@ -213,8 +212,8 @@ class Signer:
             called, reply = await self._present(path, template, values, asked)
             if called.kind is Kind.GOOD:
                 self._accepted(AuthScheme.DIGEST)
-                if not self._single_use:
-                    self._challenges[path] = asked.used.used if self._resent else asked.used
+            if called.kind is not Kind.GOOD or self._single_use:
+                self._challenges.pop(path, None)
             if reply is None or called.kind not in REFUSALS or attempt > 1:
                 return called
             again = auth.challenge(reply.challenges)
@@ -238,13 +237,16 @@ class Signer:
         outcome: Reply | NoReply | None = None
         called = Called(Kind.LOST)
         begun = asyncio.get_running_loop().time()
-        self._resent = False
+        sign: Anew
+        if asked is None:
+            sign = partial(self._with_token, template, values)
+        else:
+            self._challenges[path] = asked
+            sign = partial(self._with_answer, path, template, values)
         try:
-            outcome = await self._post(path, template, values, asked)
-            if isinstance(outcome, NoReply) and outcome.reused and outcome.trouble in RETRIED:
-                # The device let go of the kept connection: asked afresh, with another token or count.
-                self._resent = True
-                outcome = await self._post(path, template, values, asked and asked.used)
+            outcome = await self.transport.post(
+                self.device, path, *sign(), self.deadline, anew=sign
+            )
             called = self._weighed(outcome)
         finally:
             self._count(outcome, called, asked)
@@ -254,27 +256,22 @@ class Signer:
             return Called(Kind.LOST, detail), None
         return called, outcome if isinstance(outcome, Reply) else None
 
-    async def _post(
-        self,
-        path: str,
-        template: Template,
-        values: Mapping[str, str],
-        asked: auth.Challenge | None,
-    ) -> Reply | NoReply:
-        """Sign and send, once."""
-        headers: Mapping[str, str] = template.headers
-        if asked is None:
-            shift = timedelta(seconds=self.offset_s or 0.0)
-            created = self.utc() + shift
-            token = auth.token_values(self.credential, secrets.token_bytes(16), created)
-            body = template.fill({**values, **token}, signed=True)
-        else:
-            body = template.fill(values, signed=False)
-            proof = auth.authorization(asked, self.credential, path, secrets.token_hex(8))
-            headers = {**headers, "Authorization": proof}
-        return await self.transport.post(
-            self.device, path, body, headers, self.deadline, signed=True
-        )
+    def _with_token(
+        self, template: Template, values: Mapping[str, str]
+    ) -> tuple[bytes, Mapping[str, str]]:
+        """A request with a token of its own."""
+        created = self.utc() + timedelta(seconds=self.offset_s or 0.0)
+        token = auth.token_values(self.credential, secrets.token_bytes(16), created)
+        return template.fill({**values, **token}, signed=True), template.headers
+
+    def _with_answer(
+        self, path: str, template: Template, values: Mapping[str, str]
+    ) -> tuple[bytes, Mapping[str, str]]:
+        """A request that answers the challenge for `path`; its count is used by being sent."""
+        asked = self._challenges[path]
+        self._challenges[path] = asked.used
+        proof = auth.authorization(asked, self.credential, path, secrets.token_hex(8))
+        return template.fill(values, signed=False), {**template.headers, "Authorization": proof}
 
     def _weighed(self, outcome: Reply | NoReply) -> Called:
         called = ended(outcome)

@@ -3,7 +3,7 @@
 Codec, reply reading and verdicts know nothing below this port, so that the HTTP client can change.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -13,6 +13,10 @@ from gateway.domain.camera import Device, DeviceId
 
 BODY_LIMIT = 256 * 1024
 """Bytes of one reply; 10 MB of small elements would stall the loop for 0.7 s."""
+
+
+Anew = Callable[[], tuple[bytes, Mapping[str, str]]]
+"""Makes the body and headers of a request once more, signed afresh."""
 
 
 class Flaw(StrEnum):
@@ -68,8 +72,7 @@ class Transport(Protocol):
     """Sends one request to the registered address of a device, and nowhere else.
 
     Redirects are never followed, compression is never asked for. RST or EOF before the first byte
-    on a reused connection is retried at once on a fresh one, inside the same call; but not a `signed`
-    request, which the device would take for a replay: who signs does it anew.
+    on a reused connection is retried at once on a fresh one, inside the same call.
     """
 
     keeping: "Keeping"
@@ -82,11 +85,18 @@ class Transport(Protocol):
         headers: Mapping[str, str],
         deadline: float,
         *,
-        signed: bool = False,
+        anew: Anew | None = None,
     ) -> Reply | NoReply:
         """POST `body`; return before `deadline` (time of the event loop). Never raises for devices.
 
-        `path` is an absolute, already quoted path with its query.
+        Args:
+            device: who is asked, at its registered address.
+            path: absolute and already quoted, with its query.
+            body: sent as it is.
+            headers: beside those of HTTP itself.
+            deadline: time of the event loop.
+            anew: what the retry sends; without it, the same again. A signed request needs one: a
+                device takes the same token or count for a replay, and refuses the login.
         """
         ...
 

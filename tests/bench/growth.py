@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import uvloop
 
-from adapters.onvif.transport import Keeping, NoReply, Reply
+from adapters.onvif.transport import Anew, Keeping, NoReply, Reply
 from adapters.virtual.command import choose_ports
 from bench.sweep import Rig, Sweep, district, sweeps
 from gateway.domain.camera import Device, DeviceId
@@ -39,7 +39,7 @@ class Recorded:
         headers: Mapping[str, str],
         deadline: float,
         *,
-        signed: bool = False,
+        anew: Anew | None = None,
     ) -> Reply | NoReply:
         """The recorded reply."""
         text = RECORDED.format(datetime.now(UTC))

@@ -22,7 +22,7 @@ from aiohttp.tracing import Trace
 
 from adapters.dial import Trouble, describe, trouble_of
 from adapters.onvif.http1 import tls_context
-from adapters.onvif.transport import BODY_LIMIT, Flaw, Keeping, NoReply, Reply
+from adapters.onvif.transport import BODY_LIMIT, Anew, Flaw, Keeping, NoReply, Reply
 from gateway.domain.camera import Device, DeviceId
 
 KEEPALIVE_S = 86_400.0
@@ -156,14 +156,14 @@ class AiohttpTransport:
         headers: Mapping[str, str],
         deadline: float,
         *,
-        signed: bool = False,
+        anew: Anew | None = None,
     ) -> Reply | NoReply:
         """See `Transport.post`."""
         outcome = await self._once(device, path, body, headers, deadline)
-        if signed:
-            return outcome
         if isinstance(outcome, NoReply) and outcome.reused and outcome.trouble in RETRIED:
             # The device let go of the kept connection meanwhile: no failure, ask afresh.
+            if anew is not None:
+                body, headers = anew()
             outcome = await self._once(device, path, body, headers, deadline)
             if isinstance(outcome, Reply):
                 self.keeping.let_go(device.id)

@@ -108,6 +108,33 @@ async def test_a_whole_signed_check_uses_one_connection(watch: Watch) -> None:
     assert answer.found == ()
 
 
+@pytest.mark.parametrize("login", ["wsse", "MD5", "both"])
+async def test_a_signed_request_on_a_connection_that_was_let_go_is_signed_anew_and_that_is_learned(
+    watch: Watch, login: str
+) -> None:
+    """A device that has seen a token or a count takes it for a replay: a refused login."""
+
+    async def let_go(request: Request, writer: asyncio.StreamWriter) -> None:
+        assert camera._checked(request) is None, "it took the login, and hung up all the same"
+        camera.replies.clear()
+        writer.transport.abort()
+
+    async with OnvifDevice(login=login) as camera:
+        device = camera.device()
+        await watch.signed(device)
+        assert watch.probe._transport.keeping.learned(device.id) is True
+        camera.seen.clear()
+        camera.replies["GetStreamUri"] = let_go
+        answer = await watch.signed(device)
+    asked = [r for r in camera.seen if r.operation == "GetStreamUri" and r.signed]
+    assert len(asked) == 2, "once on the kept connection, once on a fresh one"
+    assert asked[0].connection != asked[1].connection
+    proofs = [r.headers.get("authorization") or r.body for r in asked]
+    assert proofs[0] != proofs[1], "never the same token or count twice"
+    assert (answer.found, camera.refused) == ((), [])
+    assert watch.memory[device.id].keeps is None, "to be learned anew"
+
+
 def test_a_reuse_after_no_rest_proves_nothing() -> None:
     keeping = Keeping(limit=10, interval_s=0.5)
     for _ in range(5):
