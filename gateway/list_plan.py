@@ -1,20 +1,12 @@
 """Plan an import of lists beside the archive: places, footprints, prohibited areas, sites, sensors.
 
-Pure, like `gateway.archive_plan`, whose options, guards and repair list it shares.
+Pure, like `gateway.archive_plan`; what both share stands in `gateway.importing`.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gateway.archive_plan import (
-    GUARD_SHARE,
-    ImportOptions,
-    Plan,
-    Refusal,
-    kind_of,
-    too_many_quarantined,
-)
 from gateway.domain.archive import ImportRecord, Severity
 from gateway.domain.archive_context import ArchiveContext
 from gateway.domain.archive_diff import Change, ChangeKind, compare
@@ -26,11 +18,21 @@ from gateway.domain.archive_lists import (
     read_prohibited,
     read_sensors,
 )
-from gateway.domain.archive_table import Table, read_table
+from gateway.domain.archive_table import Table
 from gateway.domain.coverage.ladder import Ladder
 from gateway.domain.coverage.optics import PlaceKind
 from gateway.domain.coverage.place import Place, PlaceId, PlaceList
 from gateway.domain.event import Sensor
+from gateway.importing import (
+    Files,
+    ImportOptions,
+    Plan,
+    Refusal,
+    mass_disappearance,
+    read_files,
+    serious_findings,
+    too_many_quarantined,
+)
 from gateway.inventory import Inventory
 from gateway.ports import RawTable
 
@@ -63,34 +65,17 @@ def plan_lists(old: Lists, tables: Sequence[RawTable], options: ImportOptions) -
     Raises:
         ArchiveError: it cannot be told what a file lists.
     """
-    by_kind: dict[Kind, list[Table]] = defaultdict(list)
-    order: list[Table] = []
-    for raw in tables:
-        kind = options.kinds.get(raw.file) or kind_of(raw)
-        table = read_table(raw.file, kind, raw.columns, raw.rows)
-        by_kind[kind].append(table)
-        order.append(table)
-    new = _read(old, by_kind, options)
+    files = read_files(tables, options)
+    new = _read(old, files.by_kind, options)
     changes = _changes(old, new)
     places = None if new.places is old.places else new.places
     sensors = None if new.sensors is old.sensors else new.sensors
-    repairs = tuple(r for t in order for r in sorted(t.findings.repairs, key=lambda r: r.row))
+    severities = Counter(r.severity for r in files.repairs())
     return ListPlan(
-        record=ImportRecord(
-            id=options.import_id,
-            at=options.at,
-            actor=options.actor,
-            files=tuple(raw.file for raw in tables),
-            counts=_counts(new, changes, Counter(r.severity for r in repairs)),
-            repairs=repairs,
-            unknown_columns=tuple(dict.fromkeys(c for t in order for c in t.header.unknown)),
-        ),
+        record=files.record(options, _counts(new, changes, severities)),
         changes=tuple(changes),
-        tables={
-            t.file: (t.kind, len(t.rows), raw.encoding)
-            for t, raw in zip(order, tables, strict=True)
-        },
-        refusals=tuple(_refusals(old, changes, order, options)),
+        tables=files.listed(),
+        refusals=tuple(_refusals(old, changes, files, options)),
         places=places,
         sensors=sensors,
     )
@@ -121,7 +106,7 @@ def _replace_places(
     )  # fmt: skip
 
 
-def _read(old: Lists, by_kind: Mapping[Kind, list[Table]], options: ImportOptions) -> Lists:
+def _read(old: Lists, by_kind: Mapping[Kind, Sequence[Table]], options: ImportOptions) -> Lists:
     inventory = old.inventory
     context = ArchiveContext(
         divisions=inventory.divisions, grids=inventory.grids, district=options.district
@@ -179,20 +164,16 @@ def _counts(
 
 
 def _refusals(
-    old: Lists, changes: Sequence[Change], tables: Sequence[Table], options: ImportOptions
+    old: Lists, changes: Sequence[Change], files: Files, options: ImportOptions
 ) -> Iterable[Refusal]:
     if not options.yes:
-        for kind in Kind:
-            yield from too_many_quarantined(kind, [t for t in tables if t.kind is kind])
+        yield from too_many_quarantined(files)
         gone = Counter(c.entry for c in changes if c.kind is ChangeKind.REMOVED)
         for entry, before in (("place", len(old.places.places)), ("sensor", len(old.sensors))):
-            if gone[entry] > GUARD_SHARE * before:
-                yield Refusal(
-                    "mass_disappearance",
-                    f"{gone[entry]:,} of {before:,} {entry}s would disappear; "
-                    "repeat with --yes if that is meant",
-                )
+            reason = (
+                f"{gone[entry]:,} of {before:,} {entry}s would disappear; "
+                "repeat with --yes if that is meant"
+            )
+            yield from mass_disappearance(gone[entry], before, reason)
     if options.strict:
-        serious = sum(r.severity is not Severity.NOTE for t in tables for r in t.findings.repairs)
-        if serious:
-            yield Refusal("strict", f"{serious:,} findings, and --strict allows none")
+        yield from serious_findings(files)

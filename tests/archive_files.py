@@ -8,7 +8,8 @@ from typing import Any
 
 from adapters.archive.geojson import read_geojson
 from adapters.archive.tables import read_csv, read_xlsx
-from gateway.archive_plan import ImportOptions, ImportPlan, plan_import
+from gateway.archive_plan import ImportPlan, plan_import
+from gateway.importing import ImportOptions
 from gateway.inventory import Inventory
 from gateway.ports import RawTable
 

@@ -12,8 +12,7 @@ from typing import Annotated
 import typer
 
 from gateway import registry
-from gateway.app import make_store, open_store
-from gateway.archive_plan import ImportOptions, ImportPlan, Plan, kind_of, plan_import
+from gateway.archive_plan import ImportPlan, plan_import
 from gateway.commands.audited import actor
 from gateway.commands.import_files import STEPS_AFTER, Given, Progress, read_file, read_given
 from gateway.commands.import_lists import ListRequest, apply_lists, named_kind, prepare_lists
@@ -31,6 +30,8 @@ from gateway.commands.own_addresses import own_addresses
 from gateway.domain.archive_fields import LISTS, Kind, detect_kind
 from gateway.domain.datum import Datum, parse_datum
 from gateway.errors import Refused, UsageError
+from gateway.importing import ImportOptions, Plan, kind_of
+from gateway.opening import make_store, open_store
 from gateway.ports import AuditEntry, Credential, RawTable, Role, Store
 from gateway.resources import data_dir
 from gateway.settings import Settings

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway import registry
-from gateway.archive_plan import kind_of
 from gateway.domain.archive_fields import Kind, plain_name
 from gateway.domain.archive_table import EXTRA
 from gateway.errors import ArchiveError, UsageError
+from gateway.importing import kind_of
 from gateway.ports import Credential, RawTable, Secret
 
 GROUP = "sightline.archives"

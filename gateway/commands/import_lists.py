@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gateway.archive_plan import ImportOptions
 from gateway.commands.import_files import Given
 from gateway.coverage_config import load_ladder, load_place_kinds
 from gateway.domain.archive_fields import Kind
 from gateway.domain.coverage.suggest import suggest_places
 from gateway.errors import Refused, UsageError
+from gateway.importing import ImportOptions
 from gateway.list_plan import ListPlan, Lists, plan_acceptance, plan_drafts, plan_lists
 from gateway.ports import AuditEntry, Role, Store
 

@@ -14,11 +14,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from gateway.archive_plan import Plan
 from gateway.domain.archive import Repair, Severity
 from gateway.domain.archive_diff import Change
 from gateway.domain.archive_rules import chinese
 from gateway.errors import UsageError
+from gateway.importing import Plan
 
 REPAIRS_SHOWN = 50
 CHANGES_SHOWN = 20
