@@ -9,14 +9,30 @@ district: the truth within bounds on 99.9 % of cells, mean width 0.044 of a cell
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 import shapely
 
 from gateway.domain.camera import GridId
 from gateway.domain.coverage.build import Scene
-from gateway.domain.coverage.model import Confidence, Floats, Polygons
+from gateway.domain.coverage.model import Confidence, Floats, Ints, Polygons
 from gateway.domain.coverage.sectors import Side
+
+Views = Mapping[Side, Polygons]
+"""The views at the area level, in each reading of the archive."""
+
+
+class Sure(IntEnum):
+    """How far one may rely on that something is seen."""
+
+    NO = 0
+    POSSIBLE = 1
+    """Only if what the archive does not say is so."""
+    EXPECTED = 2
+    """As the archive says, or as is assumed where it is silent: what the figures count."""
+    CERTAIN = 3
+    """Whatever the archive leaves open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +55,7 @@ class CoverageBounds:
         district_m2: the sum over the cells.
         place_weight: weight of the sample points that are seen at the level of their place.
         listed_weight: of all sample points: what `place_weight` is a part of.
+        points: (p,) `Sure` of each sample point, in the order of the model.
         cameras: how many views are surveyed, derived, default.
     """
 
@@ -50,6 +67,7 @@ class CoverageBounds:
     district_m2: Estimate
     place_weight: Estimate
     listed_weight: float
+    points: Ints
     cameras: Mapping[Confidence, int]
 
 
@@ -73,11 +91,16 @@ def covered_m2(views: Polygons, cells: Polygons) -> Floats:
     return found
 
 
-def coverage_bounds(scene: Scene) -> CoverageBounds:
+def views_of(scene: Scene) -> Views:
+    """The views of a scene in each reading."""
+    return {side: scene.area_views(side) for side in Side}
+
+
+def coverage_bounds(scene: Scene, views: Views | None = None) -> CoverageBounds:
     """Bounds of a scene (`build.make_scene`). Three unions of the fleet: seconds, off the loop."""
-    views = {side: scene.area_views(side) for side in Side}
+    views = views or views_of(scene)
     area = {side: covered_m2(views[side], scene.cells) for side in Side}
-    weight = {side: _seen_weight(scene, views[side], side) for side in Side}
+    points = _points(scene, views)
     expected = area[Side.EXPECTED]
     # Chords and simplification may put a core centimetres outside its view.
     lower = np.minimum(area[Side.LOWER], expected)
@@ -89,18 +112,37 @@ def coverage_bounds(scene: Scene) -> CoverageBounds:
         expected_m2=expected,
         upper_m2=upper,
         district_m2=Estimate(float(lower.sum()), float(expected.sum()), float(upper.sum())),
-        place_weight=Estimate(
-            min(weight[Side.LOWER], weight[Side.EXPECTED]),
-            weight[Side.EXPECTED],
-            max(weight[Side.UPPER], weight[Side.EXPECTED]),
-        ),
+        place_weight=weight_of(points, scene.points.weight),
         listed_weight=float(scene.points.weight.sum()),
+        points=points,
         cameras={
             kind: int(np.count_nonzero(scene.views.confidence == kind)) for kind in Confidence
         },
     )
 
 
-def _seen_weight(scene: Scene, views: Polygons, side: Side) -> float:
-    _, point = scene.sightings(views, side)
-    return float(scene.points.weight[np.unique(point)].sum())
+def weight_of(points: Ints, weight: Floats) -> Estimate:
+    """The weight of points that are seen.
+
+    Args:
+        points: `Sure` of each.
+        weight: of each.
+    """
+    lower, expected, upper = (
+        float(weight[points >= least].sum())
+        for least in (Sure.CERTAIN, Sure.EXPECTED, Sure.POSSIBLE)
+    )
+    return Estimate(lower, expected, upper)
+
+
+def _points(scene: Scene, views: Views) -> Ints:
+    """What is expected decides: a certain core centimetres outside its view makes nothing seen."""
+    seen = {side: np.zeros(len(scene.points.xy), np.bool_) for side in Side}
+    for side in Side:
+        seen[side][scene.sightings(views[side], side)[1]] = True
+    found: Ints = np.where(
+        seen[Side.EXPECTED],
+        np.where(seen[Side.LOWER], Sure.CERTAIN, Sure.EXPECTED),
+        np.where(seen[Side.UPPER], Sure.POSSIBLE, Sure.NO),
+    ).astype(np.int8)
+    return found

@@ -132,8 +132,8 @@ def by(
 ) -> list[Part]:
     """Coverage by cell, village, township or kind, by code."""
     model = state.model
-    of_cell = [_cell_code(what, grid, divided) for grid in model.grids]
-    codes = _point_codes(what, model, facts, of_cell)
+    of_cell = [cell_code(what, grid, divided) for grid in model.grids]
+    codes = point_codes(what, model, facts, of_cell)
     names, number = np.unique(np.array(codes, object).astype(str), return_inverse=True)
     kinds = len(Seen)
     flat = np.bincount(
@@ -155,14 +155,15 @@ def by(
     ]
 
 
-def _cell_code(what: CoverageBy, grid: str, divided: Divided) -> str:
+def cell_code(what: CoverageBy, grid: str, divided: Divided) -> str:
+    """The code that a cell counts for."""
     if what is CoverageBy.GRID:
         return grid
     village = divided.village_of.get(grid, "")
     return village if what is CoverageBy.VILLAGE else divided.township_of.get(village, "")
 
 
-def _point_codes(
+def point_codes(
     what: CoverageBy, model: CoverageModel, facts: PlaceFacts, of_cell: Sequence[str]
 ) -> list[str]:
     """Each point counts where it lies; outside all cells, where its place is said to lie."""

@@ -19,9 +19,10 @@ from gateway.domain.coverage.archive_view import (
     Triple,
     confidence_of,
 )
+from gateway.domain.coverage.bounds import Views
 from gateway.domain.coverage.build import Scene
 from gateway.domain.coverage.line_of_sight import Indices
-from gateway.domain.coverage.model import Floats, Polygons
+from gateway.domain.coverage.model import Floats, Ints, Polygons
 from gateway.domain.coverage.optics import Optics
 from gateway.domain.coverage.sectors import Side, sectors
 
@@ -42,12 +43,43 @@ class SurveyItem:
     fields: tuple[tuple[Missing, float], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SurveyOrder:
-    """Cameras by weight at stake, then by area; and what each field would decide in all."""
+    """Cameras that lack a field, by weight at stake, then by area; a row of each array a camera.
 
-    items: tuple[SurveyItem, ...]
+    Attributes:
+        channels: all cameras, as in the model.
+        camera: (n,) index into `channels`.
+        weight / area_m2: (n,) as in `SurveyItem`.
+        worth: (n, fields) weight that each field of `Missing` would decide; nan where it is known.
+        by_field: what each field would decide in all.
+    """
+
+    channels: tuple[ChannelId, ...]
+    camera: Ints
+    weight: Floats
+    area_m2: Floats
+    worth: Floats
     by_field: Mapping[Missing, float]
+
+    def __len__(self) -> int:
+        return len(self.camera)
+
+    def item(self, n: int) -> SurveyItem:
+        """One row."""
+        told = zip(Missing, self.worth[n].tolist(), strict=True)
+        fields = sorted((pair for pair in told if pair[1] == pair[1]), key=lambda pair: -pair[1])
+        return SurveyItem(
+            self.channels[self.camera[n]],
+            float(self.weight[n]),
+            float(self.area_m2[n]),
+            tuple(fields),
+        )
+
+    @property
+    def items(self) -> tuple[SurveyItem, ...]:
+        """All rows."""
+        return tuple(self.item(n) for n in range(len(self)))
 
 
 @dataclass(frozen=True)
@@ -61,39 +93,39 @@ class _Doubts:
     bearing_deg: Floats
 
 
-def survey_order(scene: Scene) -> SurveyOrder:
-    """Order the cameras that lack a field."""
-    core = scene.area_views(Side.LOWER)
-    utmost = scene.area_views(Side.UPPER)
+def survey_order(scene: Scene, views: Views | None = None) -> SurveyOrder:
+    """Order the cameras that lack a field.
+
+    Args:
+        scene: of `build.make_scene`.
+        views: its views in each reading, where they are at hand.
+    """
+    core = views[Side.LOWER] if views else scene.area_views(Side.LOWER)
+    utmost = views[Side.UPPER] if views else scene.area_views(Side.UPPER)
     doubts = _doubts(scene, utmost, scene.sightings(core, Side.LOWER)[1])
-    count = len(scene.views.channels)
-    now = _undecided(doubts, scene.views, scene.optics, count)
-    worth = {
-        name: np.where(
-            lacks,
-            np.maximum(now - _undecided(doubts, _known(scene, name), scene.optics, count), 0.0),
-            0.0,
-        )
-        for name, lacks in scene.views.missing.items()
-    }
+    told = scene.views
+    count = len(told.channels)
+    now = _undecided(doubts, told, scene.optics, count)
+    worth = np.stack([_worth(scene, doubts, name, now) for name in Missing], axis=1)
     spread_m2 = np.maximum(shapely.area(utmost) - shapely.area(core), 0.0)
-    lacking = np.flatnonzero(np.logical_or.reduce(list(scene.views.missing.values())))
-    items = [
-        SurveyItem(
-            scene.views.channels[c],
-            float(now[c]),
-            float(spread_m2[c]),
-            tuple(
-                sorted(
-                    ((n, float(worth[n][c])) for n in Missing if scene.views.missing[n][c]),
-                    key=lambda pair: -pair[1],
-                )
-            ),
-        )
-        for c in lacking
-    ]
-    items.sort(key=lambda item: (-item.weight, -item.area_m2, item.channel))
-    return SurveyOrder(tuple(items), {name: float(values.sum()) for name, values in worth.items()})
+    lacking = np.flatnonzero(np.isfinite(worth).any(axis=1))
+    channels = np.array(told.channels, object).astype(str)
+    order = lacking[np.lexsort((channels[lacking], -spread_m2[lacking], -now[lacking]))]
+    return SurveyOrder(
+        told.channels,
+        order.astype(np.int32),
+        now[order],
+        spread_m2[order],
+        worth[order],
+        dict(zip(Missing, np.nansum(worth, axis=0).tolist(), strict=True)),
+    )
+
+
+def _worth(scene: Scene, doubts: "_Doubts", name: Missing, now: Floats) -> Floats:
+    """What each camera's field would decide; nan where it is known."""
+    known = _undecided(doubts, _known(scene, name), scene.optics, len(now))
+    found: Floats = np.where(scene.views.missing[name], np.maximum(now - known, 0.0), np.nan)
+    return found
 
 
 def _doubts(scene: Scene, utmost: Polygons, settled: Indices) -> _Doubts:
