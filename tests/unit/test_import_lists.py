@@ -210,6 +210,17 @@ def test_suggestions_come_from_position_types_and_village_entrances() -> None:
     assert entrance.geometry["coordinates"] == [109.72, 38.2], "nobody knows where it looks"
 
 
+@pytest.mark.parametrize(
+    "archive", [{"direction_type": "1"}, {"direction_type": "东"}, {"direction_type": "90"}]
+)
+def test_a_suggested_place_lies_where_its_camera_looks_to_however_that_is_written(
+    archive: dict[str, str],
+) -> None:
+    [measured] = suggest_places([camera(1, position_type="8", azimuth="90")], load_place_kinds())
+    [written] = suggest_places([camera(1, position_type="8", **archive)], load_place_kinds())
+    assert written.geometry == measured.geometry
+
+
 def test_drafts_count_only_once_accepted_and_never_replace_a_listed_place() -> None:
     old = as_lists(plan(Kind.PLACES, PLACE), lists())
     drafts = suggest_places([camera(1, position_type="8")], old.kinds)

@@ -142,18 +142,21 @@ def _directions(cameras: Sequence[Camera], optics: Optics) -> tuple[Floats, Floa
     azimuth = np.full(len(cameras), np.nan)
     error = np.full(len(cameras), CIRCLE_DEG / 2)
     for c, camera in enumerate(cameras):
-        found = _direction(camera)
+        found = direction_of(camera)
         if found is not None:
             azimuth[c] = found[0] % CIRCLE_DEG
             error[c] = optics.azimuth_error_deg if found[1] else optics.compass_error_deg
     return azimuth, error
 
 
-def _direction(camera: Camera) -> tuple[float, bool] | None:
-    """Degrees clockwise from north, and whether they were measured; None = not known.
+def direction_of(camera: Camera) -> tuple[float, bool] | None:
+    """Where the archive says that a camera looks to.
 
     Some files write degrees where the 8-way code belongs: what is no code, but a number up to 360,
     counts as measured.
+
+    Returns:
+        Degrees clockwise from north, -360 to 360, and whether they were measured; None = not known.
     """
     for key in ("azimuth", "direction_type"):
         text = camera.archive.get(key, "")

@@ -8,8 +8,8 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from gateway.domain.archive_values import parse_choice, parse_number
 from gateway.domain.camera import Camera
+from gateway.domain.coverage.archive_view import direction_of
 from gateway.domain.coverage.optics import PlaceKind
 from gateway.domain.coverage.place import Place, PlaceId
 
@@ -22,7 +22,6 @@ _CLASS_WEIGHT: Mapping[str, float] = {"1": 1.5, "2": 1.0, "3": 0.7}
 _AHEAD_M = 12.0
 """A place lies before its camera, not under it."""
 _M_PER_DEG = 111_320.0
-_COMPASS_DEG = {"1": 90, "2": 270, "3": 180, "4": 0, "5": 135, "6": 45, "7": 225, "8": 315}
 SOURCE = "suggested"
 
 
@@ -70,12 +69,9 @@ def _draft(kind: str, members: list[Camera], known: PlaceKind) -> Place:
 def _ahead(camera: Camera) -> tuple[float, float]:
     """A point a few metres before a camera, where its direction is known; else where it stands."""
     longitude, latitude = camera.longitude or 0.0, camera.latitude or 0.0
-    azimuth = parse_number(camera.archive.get("azimuth", ""))
-    if azimuth is None:
-        code = parse_choice("direction_type", camera.archive.get("direction_type", ""))
-        azimuth = None if code is None else _COMPASS_DEG[code]
-    if azimuth is not None:
-        angle = math.radians(azimuth)
+    direction = direction_of(camera)
+    if direction is not None:
+        angle = math.radians(direction[0])
         latitude += _AHEAD_M * math.cos(angle) / _M_PER_DEG
         longitude += _AHEAD_M * math.sin(angle) / _M_PER_DEG / math.cos(math.radians(latitude))
     return round(longitude, 7), round(latitude, 7)
