@@ -7,11 +7,11 @@ import sys
 
 from gateway.app import open_store
 from gateway.children import end_with_parent
-from gateway.runtime.model_source import Built, answer, read
+from gateway.runtime.model_source import Reading, answer, read
 from gateway.settings import Settings
 
 
-async def build(settings: Settings) -> Built:
+async def build(settings: Settings) -> Reading:
     """Read the archive beside the service and build."""
     async with open_store(settings, migrate=False, create=False) as store:
         return await read(store)

@@ -20,18 +20,17 @@ import numpy as np
 import structlog
 
 from gateway.domain.alerting.rows import Alert
-from gateway.domain.coverage.figures import Divided, Headline, headline
+from gateway.domain.coverage.figures import Headline, headline
 from gateway.domain.coverage.live import Rows
-from gateway.domain.coverage.model import CoverageModel
 from gateway.domain.coverage.plane import DISTRICT
-from gateway.domain.coverage.present import CameraFacts, Present
+from gateway.domain.coverage.present import Present
 from gateway.domain.coverage.recount import Difference, recount
 from gateway.domain.coverage.restart import Known, restart
 from gateway.domain.coverage.rows import BlindSpot, CoverageChanges, PlaceInterval
-from gateway.domain.coverage.sight import Row, Sight
+from gateway.domain.coverage.sight import Row
+from gateway.domain.coverage.trust import Trust
 from gateway.domain.ledger import Changes
 from gateway.errors import StoreUnavailable, Unavailable
-from gateway.inventory import Inventory
 from gateway.metrics import (
     COVERAGE_APPLY_SECONDS,
     COVERAGE_DIFFERENCE,
@@ -45,7 +44,8 @@ from gateway.metrics import (
 from gateway.ports import Clock, LedgerKind, LedgerQuery, Store
 from gateway.ports.coverage import CoverageLive
 from gateway.projection import Projection
-from gateway.runtime.model_source import Built, Source
+from gateway.runtime.coverage_present import apply_changes, cameras_of, divided_of, sights_of
+from gateway.runtime.model_source import Built, Part, Source
 
 log = structlog.get_logger("sightline.coverage")
 T = TypeVar("T")
@@ -93,6 +93,7 @@ class CoverageWorker:
         self.reason = "coverage is being computed: the model is not built yet"
         self._thread = ThreadPoolExecutor(1, "coverage")
         self._present: Present | None = None
+        self._parts: AsyncIterator[Part] | None = None
         self._taken: dict[str, dict[object, Any]] = {}
         self._sequence = 0
         self._blind = False
@@ -157,7 +158,9 @@ class CoverageWorker:
                 return
             began = time.perf_counter()
             blind = self._blind
-            rows, told = await self._in_thread(lambda: _apply(present, changes, at, blind=blind))
+            rows, told = await self._in_thread(
+                lambda: apply_changes(present, changes, at, blind=blind)
+            )
             COVERAGE_APPLY_SECONDS.observe(time.perf_counter() - began)
             self._present = replace(present, as_of_at=at)
             self._put(rows, changes.sequence, at)
@@ -273,7 +276,8 @@ class CoverageWorker:
 
     async def _build(self) -> None:
         """Build the model and take up the ledger; again after each import."""
-        parts = self.source()
+        await self._drop_parts()
+        self._parts = parts = self.source()
         try:
             built = await anext(parts)
             assert isinstance(built, Built)  # noqa: S101 - the first part
@@ -284,9 +288,31 @@ class CoverageWorker:
             designed = await anext(parts)
             async with self._computing:
                 present = self._held()
-                if not isinstance(designed, Built):
+                if isinstance(designed, np.ndarray):
                     self._present = replace(present, designed_m2=designed)
+        except BaseException:
+            await self._drop_parts()
+            raise
+
+    async def _finish(self) -> None:
+        """Take the last part of the model, which takes longer than anybody should wait for."""
+        if self._parts is None:
+            return
+        try:
+            trust = await anext(self._parts, None)
+            async with self._computing:
+                if isinstance(trust, Trust):
+                    self._present = replace(self._held(), trust=trust)
+        except Unavailable as error:
+            log.warning("the bounds of coverage are not known", reason=str(error))
+        except Exception:
+            log.exception("the bounds of coverage cannot be computed")
         finally:
+            await self._drop_parts()
+
+    async def _drop_parts(self) -> None:
+        parts, self._parts = self._parts, None
+        if parts is not None:
             await _end(parts)
 
     async def _live(self) -> CoverageLive:
@@ -328,7 +354,7 @@ class CoverageWorker:
         at, inventory = self._utc(), self.projection.inventory
         known = Known(
             live.as_of_at, live.blind_spots, live.intervals, self._with_open(ledger),
-            _sights(self.projection), at,
+            sights_of(self.projection), at,
         )  # fmt: skip
         self._open |= {row.id for row in live.blind_spots}
         self._blind = self.projection.gap is not None
@@ -337,8 +363,8 @@ class CoverageWorker:
         def load() -> tuple[Present, Rows, Headline]:
             state, book, rows = restart(built.model, DISTRICT.shape_to_geojson, known)
             present = Present(
-                state, book, built.facts, _cameras(built.model, inventory), _divided(inventory),
-                np.zeros(len(built.model.cells)), built.import_id, at,
+                state, book, built.facts, cameras_of(built.model, inventory), divided_of(inventory),
+                np.zeros(len(built.model.cells)), built.import_id, at, at,
             )  # fmt: skip
             return present, rows, headline(state, built.facts)
 
@@ -364,6 +390,7 @@ class CoverageWorker:
     async def _watch_imports(self) -> None:
         """Build anew when an archive or a place list was imported."""
         while True:
+            await self._finish()
             await asyncio.sleep(WATCH_IMPORTS_S)
             with contextlib.suppress(StoreUnavailable):
                 records = await self.store.imports(1)
@@ -424,50 +451,11 @@ class CoverageWorker:
 
     async def close(self) -> None:
         """Write what waits, once."""
+        await self._drop_parts()
         if self._present is not None:
             await self.step()
             await self.flush()
         self._thread.shutdown(wait=False, cancel_futures=True)
-
-
-def _apply(
-    present: Present, changes: Changes[datetime], at: datetime, *, blind: bool
-) -> tuple[Rows, Headline]:
-    state = present.state
-    for gap in changes.gaps:
-        if gap.ended_at is not None:
-            state.intervals.watched_again(gap.ended_at)
-    rows = state.apply(present.book.apply(changes), at)
-    if not blind:
-        settled = state.settle(at)
-        rows = Rows(rows.blind_spots, (*rows.intervals, *settled.intervals))
-    return rows, headline(state, present.places)
-
-
-def _sights(projection: Projection) -> dict[Any, Sight]:
-    return {
-        channel: Sight(view.state, view.since_at, view.outage, dict(view.faults))
-        for channel, view in projection.channels.items()
-    }
-
-
-def _cameras(model: CoverageModel, inventory: Inventory) -> CameraFacts:
-    """What is told of the cameras of a model; those that an import took away meanwhile are blank."""
-    held = [inventory.cameras.get(channel) for channel in model.channels]
-    devices = [inventory.devices.get(camera.device) if camera else None for camera in held]
-    return CameraFacts(
-        tuple(camera.name if camera else "" for camera in held),
-        tuple(camera.township if camera else "" for camera in held),
-        tuple(device.node if device else "" for device in devices),
-        {node: found.name for node, found in inventory.nodes.items()},
-    )
-
-
-def _divided(inventory: Inventory) -> Divided:
-    return Divided(
-        {grid: cell.village for grid, cell in inventory.grids.items()},
-        {code: division.parent or "" for code, division in inventory.divisions.items()},
-    )
 
 
 async def _end(parts: AsyncIterator[Any]) -> None:

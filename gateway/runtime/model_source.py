@@ -2,11 +2,12 @@
 
 Reading and building take seconds of pure computing and some hundred megabytes; the service polls on
 meanwhile, and all of that memory is gone when the child ends. The child is told the store on its standard
-input and answers in two parts: the model first, what only tables need after it.
+input and answers in three parts: the model first, what only tables need after it.
 """
 
 import asyncio
 import contextlib
+import os
 import pickle
 import struct
 import sys
@@ -20,16 +21,20 @@ import shapely
 
 from gateway.children import command
 from gateway.coverage_config import load_optics
-from gateway.domain.coverage.build import build_model
+from gateway.domain.coverage.build import Scene, make_scene, model_of
 from gateway.domain.coverage.figures import PlaceFacts, designed_area
 from gateway.domain.coverage.model import CoverageModel, Floats
-from gateway.domain.coverage.place import Place, PlaceList
+from gateway.domain.coverage.place import Place, PlaceList, ProhibitedArea
+from gateway.domain.coverage.trust import Trust, trust_of
 from gateway.errors import Unavailable
 from gateway.ports import Store
 
 _HEAD = struct.Struct("!Q")
 SHAPES = ("views", "reach", "cells")
 CALM_S = 10.0
+PARTS = 3
+NICE = 10
+"""Of the child while it makes what nobody waits for."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +50,29 @@ class Built:
     facts: PlaceFacts
 
 
-Source = Callable[[], AsyncIterator["Built | Floats"]]
-"""Yields a `Built`, then the area that views cover in each cell as designed."""
+Part = Built | Floats | Trust
+Source = Callable[[], AsyncIterator[Part]]
+"""Yields a `Built`, then the area that views cover in each cell as designed, then a `Trust`."""
 
 
-async def read(store: Store) -> Built:
+@dataclass(frozen=True)
+class Reading:
+    """A model, and what further parts are made of."""
+
+    built: Built
+    scene: Scene
+    areas: tuple[ProhibitedArea, ...]
+
+    def designed(self) -> Floats:
+        """The area that views cover in each cell as designed: a second or two."""
+        return designed_area(self.built.model)
+
+    def trust(self) -> Trust:
+        """How far to rely on the model: some seconds."""
+        return trust_of(self.scene, self.areas)
+
+
+async def read(store: Store) -> Reading:
     """Read and build; blocks the loop for seconds.
 
     Raises:
@@ -59,8 +82,10 @@ async def read(store: Store) -> Built:
     inventory = await store.load_inventory()
     places = await store.coverage.load_places()
     optics = load_optics()
-    model = build_model(inventory.cameras.values(), inventory.grids.values(), places, optics)
-    return Built(records[0].id if records else "", model, facts_of(model, places))
+    scene = make_scene(inventory.cameras.values(), inventory.grids.values(), places, optics)
+    model = model_of(scene)
+    built = Built(records[0].id if records else "", model, facts_of(model, places))
+    return Reading(built, scene, places.prohibited)
 
 
 def facts_of(model: CoverageModel, places: PlaceList) -> PlaceFacts:
@@ -85,10 +110,11 @@ def _geometry(place: Place) -> bytes:
 def from_memory(store: Store) -> Source:
     """A source for a store that only this process can reach (small fleets, tests)."""
 
-    async def source() -> AsyncIterator[Built | Floats]:
-        built = await read(store)
-        yield built
-        yield await asyncio.to_thread(designed_area, built.model)
+    async def source() -> AsyncIterator[Part]:
+        reading = await read(store)
+        yield reading.built
+        yield await asyncio.to_thread(reading.designed)
+        yield await asyncio.to_thread(reading.trust)
 
     return source
 
@@ -101,7 +127,7 @@ def from_child(module: str, told: bytes) -> Source:
         told: goes to its standard input: how to open the store.
     """
 
-    async def source() -> AsyncIterator[Built | Floats]:
+    async def source() -> AsyncIterator[Part]:
         child = await asyncio.create_subprocess_exec(
             *command(module),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
@@ -112,7 +138,7 @@ def from_child(module: str, told: bytes) -> Source:
         try:
             child.stdin.write(told)
             child.stdin.close()
-            for _ in range(2):
+            for _ in range(PARTS):
                 part = await _part(child.stdout)
                 yield await asyncio.to_thread(unpacked, part)
         finally:
@@ -133,7 +159,7 @@ async def _part(stream: asyncio.StreamReader) -> bytes:
         raise Unavailable("the coverage model could not be built: see the log") from None
 
 
-def packed(value: "Built | Floats") -> bytes:
+def packed(value: Part) -> bytes:
     """As bytes: shapes as WKB, which one call turns back without holding the interpreter."""
     if isinstance(value, Built):
         changed: dict[str, Any] = {
@@ -143,18 +169,24 @@ def packed(value: "Built | Floats") -> bytes:
     return pickle.dumps(value, protocol=5)
 
 
-def unpacked(part: bytes) -> "Built | Floats":
+def unpacked(part: bytes) -> Part:
     """The value that `packed` was given."""
-    value: Built | Floats = pickle.loads(part)  # noqa: S301 - our own child wrote it
+    value: Part = pickle.loads(part)  # noqa: S301 - our own child wrote it
     if not isinstance(value, Built):
         return value
     shapes: dict[str, Any] = {name: shapely.from_wkb(getattr(value.model, name)) for name in SHAPES}
     return replace(value, model=replace(value.model, **shapes))
 
 
-def answer(built: Built) -> None:
-    """In the child: write both parts to the standard output."""
-    for value in (built, designed_area(built.model)):
-        part = packed(value)
-        sys.stdout.buffer.write(_HEAD.pack(len(part)) + part)
-        sys.stdout.buffer.flush()
+def answer(reading: Reading) -> None:
+    """In the child: write all parts to the standard output."""
+    _write(reading.built)
+    _write(reading.designed())
+    os.nice(NICE)
+    _write(reading.trust())
+
+
+def _write(value: Part) -> None:
+    part = packed(value)
+    sys.stdout.buffer.write(_HEAD.pack(len(part)) + part)
+    sys.stdout.buffer.flush()

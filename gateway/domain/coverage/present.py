@@ -7,6 +7,7 @@ from gateway.domain.coverage.figures import Divided, PlaceFacts
 from gateway.domain.coverage.live import CoverageState
 from gateway.domain.coverage.model import Floats
 from gateway.domain.coverage.sight import SightBook
+from gateway.domain.coverage.trust import Trust
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Present:
         designed_m2: (cells,) area that views cover as designed; zeros until it is known.
         import_id: the newest import in it.
         as_of_at: of the newest batch in it.
+        built_at: when the model was taken.
+        trust: how far to rely on the model; None until that is known, some seconds after it.
     """
 
     state: CoverageState
@@ -41,3 +44,5 @@ class Present:
     designed_m2: Floats
     import_id: str
     as_of_at: datetime
+    built_at: datetime
+    trust: Trust | None = None

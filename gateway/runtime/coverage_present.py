@@ -1,0 +1,56 @@
+"""Makes the present of coverage out of archive and ledger."""
+
+from datetime import datetime
+
+from gateway.domain.camera import ChannelId
+from gateway.domain.coverage.figures import Divided, Headline, headline
+from gateway.domain.coverage.live import Rows
+from gateway.domain.coverage.model import CoverageModel
+from gateway.domain.coverage.present import CameraFacts, Present
+from gateway.domain.coverage.sight import Sight
+from gateway.domain.ledger import Changes
+from gateway.inventory import Inventory
+from gateway.projection import Projection
+
+
+def apply_changes(
+    present: Present, changes: Changes[datetime], at: datetime, *, blind: bool
+) -> tuple[Rows, Headline]:
+    """Take a batch of the judge; in the thread that owns the state."""
+    state = present.state
+    for gap in changes.gaps:
+        if gap.ended_at is not None:
+            state.intervals.watched_again(gap.ended_at)
+    rows = state.apply(present.book.apply(changes), at)
+    if not blind:
+        settled = state.settle(at)
+        rows = Rows(rows.blind_spots, (*rows.intervals, *settled.intervals))
+    return rows, headline(state, present.places)
+
+
+def sights_of(projection: Projection) -> dict[ChannelId, Sight]:
+    """Every channel as it is now."""
+    return {
+        channel: Sight(view.state, view.since_at, view.outage, dict(view.faults))
+        for channel, view in projection.channels.items()
+    }
+
+
+def cameras_of(model: CoverageModel, inventory: Inventory) -> CameraFacts:
+    """What is told of the cameras of a model; those that an import took away meanwhile are blank."""
+    held = [inventory.cameras.get(channel) for channel in model.channels]
+    devices = [inventory.devices.get(camera.device) if camera else None for camera in held]
+    return CameraFacts(
+        tuple(camera.name if camera else "" for camera in held),
+        tuple(camera.township if camera else "" for camera in held),
+        tuple(device.node if device else "" for device in devices),
+        {node: found.name for node, found in inventory.nodes.items()},
+    )
+
+
+def divided_of(inventory: Inventory) -> Divided:
+    """Where the cells of an archive lie."""
+    return Divided(
+        {grid: cell.village for grid, cell in inventory.grids.items()},
+        {code: division.parent or "" for code, division in inventory.divisions.items()},
+    )
