@@ -154,6 +154,9 @@ EVENTS_WAITING = Gauge(
 DELIVERIES = Counter(
     "sightline_deliveries",
     "Messages to a recipient by what became of an attempt",
+POSTURES = Gauge(
+    "sightline_postures", "Postures that hold now, by level", ["level"], registry=REGISTRY
+)
     ["recipient", "outcome"],
     registry=REGISTRY,
 )

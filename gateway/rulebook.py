@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from gateway.domain.alerting.posture import PlannedPosture
 from gateway.domain.alerting.rows import Mute, Posture, PostureLevel
 from gateway.domain.alerting.rules import (
     Causes,
@@ -49,6 +50,9 @@ def load(path: Path | None = None) -> RuleBook:
     rules = data.get("rules", [])
     for n, values in enumerate(rules if isinstance(rules, list) else []):
         found += _unknown(f"rules.{n}.", values, Rule)
+    windows = data.get("postures", [])
+    for n, values in enumerate(windows if isinstance(windows, list) else []):
+        found += _unknown(f"postures.{n}.", values, PlannedPosture)
     book = _parse(data, RuleBook, found)
     found += problems(book)
     if found:

@@ -63,9 +63,6 @@ class MemoryEvents:
         self._home.check_open()
         recent = [row for row in self._events.values() if row.received_at > now - _RECENT]
         newest = {key: self._alerts[ids[max(ids)]] for key, ids in self._of_key.items()}
-        postures = [
-            row for row in self._postures.values() if row.until_at is None or row.until_at > now
-        ]
         mutes = [row for row in self._mutes.values() if row.until_at > now]
         still_open = [row for row in self._incidents.values() if row.ended_at is None]
         return EventLive(
@@ -76,7 +73,7 @@ class MemoryEvents:
                 for key, alert in newest.items()
                 if alert.phase is not AlertPhase.CLOSE
             },
-            postures=tuple(sorted(postures, key=lambda row: (row.from_at, row.id))),
+            postures=tuple(await self.postures(now)),
             mutes=tuple(sorted(mutes, key=lambda row: (row.from_at, row.id))),
             work_orders=tuple(self._newest_orders(open_only=True)),
             subscriptions=tuple(sorted(self._subscriptions.items())),
@@ -254,6 +251,13 @@ class MemoryEvents:
         """Work orders, newest first."""
         self._home.check_open()
         return self._newest_orders(open_only=open_only)[:limit]
+
+    async def postures(self, now: datetime) -> Sequence[Posture]:
+        """Those that hold at `now` or will, in order of their beginning."""
+        self._home.check_open()
+        rows = self._postures.values()
+        found = [row for row in rows if row.until_at is None or row.until_at > now]
+        return sorted(found, key=lambda row: (row.from_at, row.id))
 
     async def save_posture(self, posture: Posture) -> None:
         """Add or replace a posture."""

@@ -157,6 +157,10 @@ class PostgresEvents:
         records = await self._database.fetch(SQL["work_orders"], open_only, limit)
         return [WORK_ORDERS.decode(record) for record in records]
 
+    async def postures(self, now: datetime) -> Sequence[Posture]:
+        """Those that hold at `now` or will, in order of their beginning."""
+        return [POSTURES.decode(row) for row in await self._database.fetch(SQL["postures"], now)]
+
     async def save_posture(self, posture: Posture) -> None:
         """Add or replace a posture."""
         values: dict[str, Any] = POSTURES.encode(posture)

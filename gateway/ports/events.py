@@ -158,6 +158,10 @@ class EventStore(Protocol):
         """Work orders, newest first."""
         ...
 
+    async def postures(self, now: datetime) -> Sequence[Posture]:
+        """Those that hold at `now` or will, in order of their beginning."""
+        ...
+
     async def save_posture(self, posture: Posture) -> None:
         """Add or replace a posture."""
         ...

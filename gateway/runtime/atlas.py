@@ -94,6 +94,18 @@ class Atlas:
         camera = self._camera(event.channel, event.device)
         return "" if camera is None else camera.village or camera.township
 
+    def grid(self, event: Event) -> str:
+        """The grid cell that the archive gives a signal's source; "" = none."""
+        if event.sensor is not None and (sensor := self.sensors.get(event.sensor)) is not None:
+            return sensor.grid
+        camera = self._camera(event.channel, event.device)
+        return "" if camera is None else camera.grid
+
+    def grid_of_row(self, row: EventIncident) -> str:
+        """The grid cell that an incident lies in; "" = not known."""
+        home = next((link for link in row.links if link.reason is LinkReason.CONTAINS), None)
+        return "" if home is None else home.grid
+
     def area_of_row(self, row: EventIncident) -> str:
         """The division code of an incident's place: of the cell it lies in, else of its source."""
         for link in row.links:
@@ -185,14 +197,13 @@ class Atlas:
 
     def place(self, row: EventIncident) -> dict[str, Any]:
         """The place of an incident as a message tells it."""
-        home = next((link for link in row.links if link.reason is LinkReason.CONTAINS), None)
         area = self.area_of_row(row)
         return place_of(
             row.longitude,
             row.latitude,
             township=DivisionCode(area[:TOWNSHIP_DIGITS]),
             village=DivisionCode(area if len(area) > TOWNSHIP_DIGITS else ""),
-            grid=GridId("") if home is None else home.grid,
+            grid=GridId(self.grid_of_row(row)),
             names=self.names,
         )
 

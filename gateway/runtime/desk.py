@@ -32,6 +32,7 @@ from gateway.ports import Clock, Store
 from gateway.ports.events import EventChanges
 from gateway.runtime.atlas import Atlas
 from gateway.runtime.ledger_alerts import Known, LedgerAlerts
+from gateway.runtime.postures import Postures
 from gateway.runtime.signals import PLAIN_REPEATS_MOST, REPEATS_MOST, Repeats, Signals
 from gateway.runtime.teller import FOLLOWS_THE_NETWORK, Teller
 from gateway.runtime.waiting import Waiting
@@ -95,11 +96,13 @@ class Desk:
         self.atlas = Atlas()
         self.correlator = Correlator(book)
         self.planner = Planner(book.update_every_s, source)
-        self.teller = Teller(book, self.atlas, self.planner, recipients)
+        self.postures_held = Postures(store, clock, book.postures)
+        self.teller = Teller(book, self.atlas, self.planner, recipients, self.postures_held)
         self.ledger = LedgerAlerts(self.atlas, book)
         self.orders = WorkOrders()
         self.alerts_written: Callable[[], None] = lambda: None
         """Called when alerts were stored: the deliverer need not wait for its next look."""
+        self.postures_held.changed.append(self._decide_again)
         self._signals = Signals(limits.storm_rows)
         self._repeats = Repeats(REPEATS_MOST)
         self._plain_repeats = Repeats(PLAIN_REPEATS_MOST)
@@ -145,7 +148,7 @@ class Desk:
         for event_id in live.recent:
             self._repeats.add(event_id, now, 0)
         self.planner.restore(live.revisions, now)
-        self.teller.postures = {posture.id: posture for posture in live.postures}
+        self.postures_held.take(live.postures, now)
         self.teller.mutes = {mute.id: mute for mute in live.mutes}
         self.orders.restore(live.work_orders)
         self.ledger.restore(outages)
@@ -237,12 +240,14 @@ class Desk:
             where = self.atlas.where(event)
             if self.correlator.explained_by(event.kind, where, event.received_at) is not None:
                 return False
-        return makes is Makes.NEVER or not self.teller.heightened(self.atlas.area(event), now)
+        return makes is Makes.NEVER or not self._heightened(event, now)
+
+    def _heightened(self, event: Event, now: datetime) -> bool:
+        return self.postures_held.heightened(self.atlas.area(event), now, self.atlas.grid(event))
 
     def _correlate(self, event: Event, now: datetime) -> None:
-        heightened = self.book.kind(event.kind).incident is not Makes.HEIGHTENED or (
-            self.teller.heightened(self.atlas.area(event), now)
-        )
+        makes = self.book.kind(event.kind).incident
+        heightened = makes is not Makes.HEIGHTENED or self._heightened(event, now)
         taken = self.correlator.take(event, self.atlas.where(event), heightened=heightened)
         if taken.case is None:
             return
@@ -369,6 +374,7 @@ class Desk:
                 del self.teller.due[key]
         self._waiting.tell(self.teller.tell_digests(now))
         self.teller.forget_over(now)
+        self.postures_held.settle(now)
 
     def _gather(self, now: datetime, *, last: bool) -> EventChanges:
         if last or self._ticked_at is None or (now - self._ticked_at).total_seconds() >= TICK_S:
@@ -459,8 +465,8 @@ class Desk:
         return self.book.rules
 
     def postures(self) -> Sequence[Posture]:
-        """Those that hold or will, in order of their beginning."""
-        return sorted(self.teller.postures.values(), key=lambda one: (one.from_at, one.id))
+        """Those that hold or will (planned ones of a week), in order of their beginning."""
+        return self.postures_held.known(self._now())
 
     def mutes(self) -> Sequence[Mute]:
         """Those that hold or will, in order of their beginning."""
@@ -468,9 +474,15 @@ class Desk:
 
     async def set_posture(self, posture: Posture) -> None:
         """Add or replace a posture; stored before it holds."""
-        await self.store.events.save_posture(posture)
-        self.teller.postures[posture.id] = posture
-        self._decide_again()
+        await self.postures_held.set(posture)
+
+    async def end_posture(self, posture_id: str) -> Posture:
+        """End a posture now.
+
+        Raises:
+            Refused: none that holds or will has this id, or a planned window brought it.
+        """
+        return await self.postures_held.end(posture_id)
 
     async def set_mute(self, mute: Mute) -> None:
         """Add or replace a mute; stored before it holds."""

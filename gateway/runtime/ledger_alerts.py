@@ -173,7 +173,8 @@ class LedgerAlerts:
         row, atlas = known.row, self.atlas
         kind = self.kind(row)
         ever = known.ever or set(self._own_channels(row))
-        area = atlas.area_of_channels(ever)
+        area, cameras = atlas.area_of_channels(ever), atlas.inventory.cameras
+        cells = {cameras[one].grid for one in ever if one in cameras}
         severity = self.book.kind(kind).severity
         raise_at = self.book.kind(kind).raise_at
         if raise_at and row.children >= raise_at:
@@ -208,6 +209,7 @@ class LedgerAlerts:
             title=self._title(row, kind),
             data=data,
             mark=f"{severity} {row.root} {row.cause} {row.children.bit_length()}",
+            grid=next(iter(cells)) if len(cells) == 1 else "",
             urgent=" ".join(sorted(places)),
         )
 
@@ -267,6 +269,7 @@ class LedgerAlerts:
             data=data,
             mark=f"{severity}",
             urgent=" ".join(sorted(row.places)),
+            grid=row.grids[0] if len(row.grids) == 1 else "",
         )
 
 

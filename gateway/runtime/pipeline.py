@@ -5,6 +5,7 @@
                  +---- asks ----+-> projection -> web
                                 +=> coverage => store
     event sources => desk => store (the judge's batches pass it: their alerts are written with them)
+    postures -> desk (who is told), poller (how often is asked)
 
 `=>` is a bounded queue. The one edge that goes back: the judge's asks.
 """
@@ -114,7 +115,9 @@ class Pipeline:
     def stages(self) -> dict[str, Stage]:
         """The loops by name."""
         coverage = {} if self.coverage is None else {"coverage": self.coverage.run}
-        desk = {} if self.desk is None else {"desk": self.desk.run}
+        desk = {}
+        if self.desk is not None:
+            desk = {"desk": self.desk.run, "postures": self.desk.postures_held.run}
         return {
             **coverage,
             **desk,
@@ -152,7 +155,15 @@ class Pipeline:
         self._windows(now)
         self.projection.load(inventory, self.clock.utc(now))
         self.poller.load(inventory)
+        if self.desk is not None:
+            self.desk.postures_held.changed.append(self.take_postures)
+            self.take_postures()
         self._publish(self.judge.judge((), now), now)
+
+    def take_postures(self) -> None:
+        """Where the posture is heightened, cameras are asked more often."""
+        if self.desk is not None:
+            self.poller.heighten(self.desk.postures_held.devices(self.inventory))
 
     async def run_judge(self) -> None:
         """Observations => judge => recorder, projection, poller."""
@@ -241,6 +252,7 @@ class Pipeline:
             load(self.judge, inventory, now)
             self.projection.load(inventory, self.clock.utc(now))
             self.poller.load(inventory)
+            self.take_postures()
             self.archive_taken(inventory)
             self.import_id = records[0].id
             log.info("archive taken", channels=len(inventory.cameras), import_id=self.import_id)

@@ -5,7 +5,7 @@ delaying the rest; wishes of the judge come in through `ask` and are capped.
 """
 
 import asyncio
-from collections.abc import Callable, Container, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,6 +52,8 @@ class Target:
     asked: bool = False
     heard: float = NEVER
     """When an answer came by another way than a check: an event channel."""
+    heightened: bool = False
+    """Asked more often: its place is in heightened posture."""
     changed: bool = False
     """Another port, path or way of asking than in the archive before."""
 
@@ -79,6 +81,7 @@ class Poller:
         self.routine = Agenda()
         self.wishes = Agenda()
         self.unasked = 0
+        self._heightened: Collection[DeviceId] = frozenset()
         self._waiting: dict[tuple[DeviceId, Step], Due] = {}
         self._held: dict[DeviceId, dict[Step, Due]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -118,6 +121,7 @@ class Poller:
             channels,
             phase(device.id, self.settings.cadence_s),
             phase(device.id, self.settings.signed_every_s, "signed"),
+            heightened=device.id in self._heightened,
         )
         if old is not None:
             target.dead, target.asked, target.heard = old.dead, old.asked, old.heard
@@ -128,10 +132,24 @@ class Poller:
 
     def _plan(self, target: Target, step: Step, after: Instant) -> None:
         if step is Step.REACH:
-            due = next_due(target.phase_s, self.settings.cadence_s, after)
+            cadence_s = self._cadence_s(target)
+            due = next_due(target.phase_s % cadence_s, cadence_s, after)
         else:
             due = next_due(target.signed_phase_s, self.settings.signed_every_s, after)
         self.routine.put(Due(due, target.device.id, step, routine=True))
+
+    def _cadence_s(self, target: Target) -> float:
+        poll = self.settings
+        return poll.heightened_s if target.heightened else poll.cadence_s
+
+    def heighten(self, devices: Collection[DeviceId]) -> None:
+        """Ask these devices at the heightened cadence from now on, all others at the routine one."""
+        self._heightened = devices
+        now = self.clock.now()
+        for device, target in self.targets.items():
+            before, target.heightened = target.heightened, device in devices
+            if target.heightened and not before:  # the agenda keeps the earlier slot of the two
+                self._plan(target, Step.REACH, now)
 
     def ask(self, asks: Iterable[Ask]) -> None:
         """Wishes of the judge: re-checks, siblings, signed checks after a return."""
@@ -198,7 +216,7 @@ class Poller:
                 # A slot that was missed by more than a cadence is gone, not made up for.
                 if due.step is Step.REACH and self._spared(target, now):
                     continue
-                self._plan(target, due.step, max(due.at, Instant(now - self.settings.cadence_s)))
+                self._plan(target, due.step, max(due.at, Instant(now - self._cadence_s(target))))
                 self._begin(due, now)
         wishes = self.wishes.pop_due(now, min(STARTS_A_TICK, int(self._credit)))
         self._credit -= sum(self._begin(due, now) for due in wishes)
@@ -216,11 +234,11 @@ class Poller:
             self.unasked -= 1
 
     def _spared(self, target: Target, now: Instant) -> bool:
-        """True if the device was heard within a cadence: it is asked one cadence after that.
+        """True if the device was heard within its cadence: it is asked one cadence after that.
 
         So what is known of a device gets no older than by slots of its own.
         """
-        due = Instant(target.heard + self.settings.cadence_s)
+        due = Instant(target.heard + self._cadence_s(target))
         if due <= now:
             return False
         self.routine.put(Due(due, target.device.id, Step.REACH, routine=True))
@@ -297,7 +315,7 @@ class Poller:
         if not target.asked:
             target.asked = True
             self.unasked -= 1
-        if answer.step is Step.REACH:
+        if answer.step is Step.REACH and not target.heightened:  # those have rounds of their own
             self._note_round(target, answer)
 
     def _note_round(self, target: Target, answer: Answer) -> None:

@@ -7,19 +7,17 @@ from datetime import datetime, timedelta
 from gateway.domain.alerting.cloudevent import Family, Subject
 from gateway.domain.alerting.loop import Limits, current, overdue
 from gateway.domain.alerting.plan import Nudge, Planner
-from gateway.domain.alerting.posture import level_at
 from gateway.domain.alerting.rows import (
     Alert,
     EventIncident,
     Mute,
-    Posture,
-    PostureLevel,
     Receipt,
 )
 from gateway.domain.alerting.rules import SEVERITIES, Decision, Matter, RuleBook, decide
 from gateway.domain.alerting.titles import TITLES
 from gateway.domain.event import EventKind, SensorId
 from gateway.runtime.atlas import Atlas
+from gateway.runtime.postures import Postures
 
 LOOK_AGAIN = timedelta(seconds=10)
 """A decision not to tell is looked at again so often: a mute ends, an uplink comes back."""
@@ -46,42 +44,37 @@ class Teller:
         atlas: where things are.
         planner: the threads.
         recipients: names of the configured ones.
+        postures: which hold.
 
     Attributes:
         due: when each open incident is to be looked at again.
     """
 
     def __init__(
-        self, book: RuleBook, atlas: Atlas, planner: Planner, recipients: Collection[str]
+        self,
+        book: RuleBook,
+        atlas: Atlas,
+        planner: Planner,
+        recipients: Collection[str],
+        postures: Postures,
     ) -> None:
         self.book = book
         self.atlas = atlas
         self.planner = planner
         self.recipients = frozenset(recipients)
-        self.postures: dict[str, Posture] = {}
+        self.postures = postures
         self.mutes: dict[str, Mute] = {}
         self.receipts: dict[str, list[Receipt]] = {}
         self.due: dict[str, datetime] = {}
         self._digests: dict[str, Digest] = {}
-
-    def heightened(self, area: str, now: datetime) -> bool:
-        """The posture is heightened there now."""
-        if not self.postures:
-            return False
-        return level_at(self.postures.values(), area, now) is PostureLevel.HEIGHTENED
 
     def decide_again(self, keys: Iterable[str], now: datetime) -> None:
         """Posture or mutes changed."""
         self.due.update((key, now) for key in keys)
 
     def forget_over(self, now: datetime) -> None:
-        """Drop mutes and postures that ended."""
+        """Drop mutes that ended."""
         self.mutes = {key: one for key, one in self.mutes.items() if one.until_at > now}
-        self.postures = {
-            key: one
-            for key, one in self.postures.items()
-            if one.until_at is None or one.until_at > now
-        }
 
     def plan(
         self, subject: Subject, now: datetime, *, planned: bool = False, above: str | None = None
@@ -102,11 +95,12 @@ class Teller:
             subject.noticed_at,
             planned=planned,
             inhibited_by=above if subject.kind in FOLLOWS_THE_NETWORK else None,
+            grid=subject.grid,
         )
         decision = decide(
             self.book,
             matter,
-            self.postures.values(),
+            self.postures.holding,
             self.mutes.values(),
             now,
             self.recipients,
@@ -190,6 +184,7 @@ class Teller:
             kind=row.kind,
             severity=row.severity,
             area=atlas.area_of_row(row),
+            grid=atlas.grid_of_row(row),
             noticed_at=row.began_at,
             began_after_at=None,
             began_at=row.began_at,

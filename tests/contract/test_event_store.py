@@ -203,6 +203,7 @@ async def test_a_restart_finds_what_it_needs(store: Store) -> None:
     await store.events.save_subscription(DeviceId("10.1.0.1:80"), "x")
     await store.events.save_subscription(DeviceId("10.1.0.1:80"), "")
     await store.events.save_subscription(DeviceId("10.1.0.3:80"), "")
+    assert list(await store.events.postures(at(0))) == [endless, rows.POSTURE]
     live = await store.events.load(at(0))
     assert live == EventLive(
         incidents=(rows.BARE_INCIDENT,),

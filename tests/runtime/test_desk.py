@@ -10,6 +10,7 @@ import shapely
 from fakes.clock import FakeClock, within
 
 from adapters.memory import MemoryStore
+from gateway.domain.alerting.posture import PlannedPosture
 from gateway.domain.alerting.rows import (
     Alert,
     Mute,
@@ -40,7 +41,7 @@ from gateway.domain.event import Event, EventKind, EventSource, Sensor, SensorId
 from gateway.domain.ledger import Changes, Ending, Incident, Outage
 from gateway.domain.linking import CellIndex
 from gateway.domain.observation import OutageCause
-from gateway.errors import StoreUnavailable
+from gateway.errors import Refused, StoreUnavailable
 from gateway.inventory import Inventory
 from gateway.ports.events import EventChanges, EventQuery
 from gateway.rulebook import load
@@ -349,6 +350,106 @@ async def test_a_single_camera_reaches_the_feed_and_in_heightened_posture_the_ce
     await town.desk.set_posture(posture)
     await town.pass_s(1)
     assert await town.spoken() == ["open outage"]
+
+
+async def test_a_posture_that_another_process_wrote_is_noticed_and_its_end_too(
+    town: Town,
+) -> None:
+    await town.judge(outages=(town.outage(1, "inc-1"),), incidents=(town.incident("inc-1", "A1"),))
+    until = town.now + timedelta(seconds=60)
+    row = Posture("p", PostureLevel.HEIGHTENED, VILLAGE, town.now, until, "cli:root", "演练")
+    await town.store.events.save_posture(row)
+    await town.desk.postures_held.look()
+    await town.pass_s(1)
+    assert await town.spoken() == ["open outage"]
+    assert town.desk.postures_held.devices(town.desk.atlas.inventory) == {
+        DeviceId(f"d{n}") for n in range(5)
+    }
+
+    await town.store.events.save_posture(replace(row, until_at=town.now))
+    await town.desk.postures_held.look()
+    assert town.desk.postures() == []
+    assert town.desk.postures_held.devices(town.desk.atlas.inventory) == frozenset()
+
+
+async def test_a_posture_of_one_cell_reaches_the_cameras_of_that_cell_only(town: Town) -> None:
+    row = Posture("p", PostureLevel.HEIGHTENED, CELLS[1].id, town.now, None, "值班长", "演练")
+    await town.desk.set_posture(row)
+    await town.judge(
+        outages=(town.outage(1, "inc-1"), town.outage(2, "inc-2")),
+        incidents=(town.incident("inc-1", "A1"), town.incident("inc-2", "A2")),
+    )
+
+    assert [alert.key for alert in await town.alerts()] == ["inc-1"]
+    cameras = town.desk.atlas.inventory
+    assert town.desk.postures_held.devices(cameras) == {DeviceId("d1"), DeviceId("d4")}
+    crossed = [town.event(f"x{n}", K.LINE_CROSSING, channel=ChannelId(f"A{n}")) for n in (1, 2)]
+    await town.bring(*crossed)
+    rows, _ = await town.store.events.incidents(EventQuery())
+    assert [row.channel for row in rows] == ["A1"]
+
+
+async def test_a_window_that_is_to_come_begins_and_ends_by_itself(town: Town) -> None:
+    begins = town.now + timedelta(seconds=30)
+    ends = begins + timedelta(seconds=30)
+    await town.desk.set_posture(
+        Posture("p", PostureLevel.HEIGHTENED, "", begins, ends, "值班长", "演练")
+    )
+    changes: list[int] = []
+    town.desk.postures_held.changed.append(
+        lambda: changes.append(len(town.desk.postures_held.holding))
+    )
+    await town.judge(outages=(town.outage(1, "inc-1"),), incidents=(town.incident("inc-1", "A1"),))
+    assert await town.spoken() == []
+
+    await town.pass_s(31)
+    await town.pass_s(1)
+    assert await town.spoken() == ["open outage"]
+    await town.pass_s(31)
+    assert changes == [1, 0]
+
+
+async def test_a_planned_window_of_the_rules_holds_and_is_audited_once_over_restarts() -> None:
+    store = MemoryStore()
+    await store.open()
+    clock = FakeClock()
+    local = (clock.utc(clock.now()) + timedelta(hours=8)).strftime("%H:%M")
+    window = PlannedPosture("春节", "春节安保", areas=(VILLAGE,), hours=(f"{local}-{local[:3]}59",))
+    book = replace(BOOK, postures=(window,))
+    first, second = (Desk(store, clock, book, recipients=("center",)) for _ in range(2))
+    for desk in (first, second):
+        await desk.load()
+        clock.move(60)
+        await desk.postures_held.look()
+        (row,) = desk.postures_held.holding
+        assert (row.actor, row.area) == ("schedule", VILLAGE)
+        with pytest.raises(Refused, match="planned in the rules"):
+            await desk.end_posture(row.id)
+    (line,) = await store.audit()
+    assert (line.actor, line.action, line.target) == ("schedule", "posture.set", VILLAGE)
+    assert [one.area for one in second.postures()] == [VILLAGE] * 8
+
+
+async def test_a_posture_is_ended_by_its_id_and_only_once(town: Town) -> None:
+    row = Posture("p", PostureLevel.HEIGHTENED, "", town.now, None, "值班长", "演练")
+    await town.desk.set_posture(row)
+    town.clock.move(5)
+    ended = await town.desk.end_posture("p")
+
+    assert ended.until_at == town.now
+    assert town.desk.postures_held.holding == ()
+    await town.desk.postures_held.look()
+    with pytest.raises(Refused, match="no posture"):
+        await town.desk.end_posture("p")
+
+
+async def test_a_store_that_is_away_ends_no_posture(town: Town) -> None:
+    await town.desk.set_posture(
+        Posture("p", PostureLevel.HEIGHTENED, "", town.now, None, "值班长", "演练")
+    )
+    await town.store.close()
+    await town.desk.postures_held.look()
+    assert len(town.desk.postures_held.holding) == 1
 
 
 async def test_a_mute_is_kept_and_ends(town: Town) -> None:

@@ -76,6 +76,34 @@ async def test_every_device_is_asked_once_a_cadence_evenly_spread() -> None:
     assert max(per_second.values()) < 3 * 600 / 30
 
 
+async def test_where_the_posture_is_heightened_devices_are_asked_more_often_and_then_as_before() -> (
+    None
+):
+    desk = Desk(fleet(60), heightened_cadence_s=10.0)
+    some = {DeviceId(f"c0-{n}:80") for n in range(20)}
+    desk.poller.heighten(some)
+    await desk.run(60.0, 0.1)
+    turns_of = Counter(device for _, device in desk.starts())
+    assert {turns_of[device] for device in some} == {6}
+    assert {n for device, n in turns_of.items() if device not in some} == {2}
+
+    desk.poller.heighten(frozenset())
+    await desk.run(30.0, 0.1)
+    desk.probe.asked.clear()
+    await desk.run(60.0, 0.1)
+    assert set(Counter(device for _, device in desk.starts()).values()) == {2}
+
+
+async def test_a_heightened_device_keeps_its_cadence_over_a_new_archive() -> None:
+    desk = Desk(fleet(6), heightened_cadence_s=10.0)
+    desk.poller.heighten({DeviceId("c0-1:80")})
+    await desk.run(30.0, 0.1)
+    desk.poller.load(fleet(6))
+    desk.probe.asked.clear()
+    await desk.run(30.0, 0.1)
+    assert Counter(device for _, device in desk.starts())[DeviceId("c0-1:80")] == 3
+
+
 async def test_nothing_bursts_at_the_start() -> None:
     desk = Desk(fleet(600))
     await desk.run(1.0)

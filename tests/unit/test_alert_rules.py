@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.domain.alerting.hours import span_of
 from gateway.domain.alerting.posture import level_at, muted_by
 from gateway.domain.alerting.rows import Mute, Posture, PostureLevel
 from gateway.domain.alerting.rules import (
@@ -20,7 +21,6 @@ from gateway.domain.alerting.rules import (
     decide,
     problems,
     raised,
-    span_of,
 )
 from gateway.domain.event import EventKind, Severity
 from gateway.errors import SettingsError

@@ -49,6 +49,7 @@ class Subject:
     Attributes:
         key: incident key.
         area: division code of its place.
+        grid: the cell of its place, where it is one.
         noticed_at: when it was known to us: hold-down counts from here.
         began_after_at / began_at: the true start lies in between (both included for events).
         ended_at: None while it stands.
@@ -72,6 +73,7 @@ class Subject:
     data: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     mark: str = ""
     urgent: str = ""
+    grid: str = ""
 
 
 def message_id(recipient: str, key: str, revision: int) -> str:

@@ -5,20 +5,19 @@ The first rule that matches decides. Every decision says in words why it fell th
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from enum import StrEnum
 
-from gateway.domain.alerting.posture import level_at, muted_by
+from gateway.domain.alerting.hours import SHANGHAI, span_of, within
+from gateway.domain.alerting.posture import PlannedPosture, level_at, muted_by, planned_problems
 from gateway.domain.alerting.rows import Mute, Posture, PostureLevel
 from gateway.domain.event import EventKind, Severity
 
 FEED = "feed"
 """The pull side: `/api/v1/alerts`. It gets whatever a rule lets through, also without recipients."""
-SHANGHAI = timezone(timedelta(hours=8))
 SEVERITIES = tuple(Severity)
 RADIUS_MOST_M = 80.0
 """Places are compared within squares of this size."""
-DAY_MINUTES = 24 * 60
 
 
 class Makes(StrEnum):
@@ -110,6 +109,7 @@ class RuleBook:
     kinds: Mapping[EventKind, KindRule] = field(default_factory=dict)
     causes: Causes = Causes()
     rules: tuple[Rule, ...] = ()
+    postures: tuple[PlannedPosture, ...] = ()
 
     def kind(self, kind: EventKind) -> KindRule:
         """The rule of a kind, or the default one."""
@@ -126,6 +126,7 @@ class Matter:
     Attributes:
         key: incident key.
         area: division code of its place, as many digits as are known.
+        grid: the cell of its place, where it is known.
         since_at: when it was noticed.
         planned: maintenance: never told.
         inhibited_by: key of a lost uplink above it, if any.
@@ -138,6 +139,7 @@ class Matter:
     since_at: datetime
     planned: bool = False
     inhibited_by: str | None = None
+    grid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,7 @@ def decide(
         at: now.
         configured: recipients that can be reached; others of a rule are left out.
     """
-    posture = level_at(postures, matter.area, at)
+    posture = level_at(postures, matter.area, at, matter.grid)
     if matter.planned:
         return Decision((), "planned: inside a maintenance window", None, posture)
     if matter.inhibited_by is not None:
@@ -200,50 +202,18 @@ def _why(rule: Rule, matter: Matter, posture: PostureLevel) -> str:
 
 def matches(rule: Rule, matter: Matter, posture: PostureLevel, at: datetime) -> bool:
     """A rule speaks about an incident."""
-    local = at.astimezone(SHANGHAI)
-    minute = local.hour * 60 + local.minute
     return (
         (not rule.kinds or matter.kind in rule.kinds)
         and (not rule.areas or matter.area.startswith(rule.areas))
         and SEVERITIES.index(matter.severity) >= SEVERITIES.index(rule.severity)
         and (not rule.postures or posture in rule.postures)
-        and (not rule.hours or any(_within(hours, minute) for hours in rule.hours))
+        and (not rule.hours or any(within(hours, at) for hours in rule.hours))
     )
 
 
 def raised(severity: Severity, steps: int = 1) -> Severity:
     """One step more urgent, as far as there is one."""
     return SEVERITIES[min(SEVERITIES.index(severity) + steps, len(SEVERITIES) - 1)]
-
-
-def span_of(hours: str) -> tuple[int, int]:
-    """`HH:MM-HH:MM` as minutes of the day; the end may be 24:00.
-
-    Raises:
-        ValueError: it is none.
-    """
-    first, dash, last = hours.partition("-")
-    found = tuple(_minutes(text) for text in (first, last))
-    if not dash or found[0] == found[1] or found[0] == DAY_MINUTES:
-        raise ValueError(hours)
-    return found[0], found[1]
-
-
-def _minutes(text: str) -> int:
-    hour, _, minute = text.partition(":")
-    if not (len(hour) == len(minute) == 2 and (hour + minute).isdecimal()):  # noqa: PLR2004
-        raise ValueError(text)
-    found = int(hour) * 60 + int(minute)
-    if int(minute) >= 60 or found > DAY_MINUTES:  # noqa: PLR2004 - minutes of an hour
-        raise ValueError(text)
-    return found
-
-
-def _within(hours: str, minute: int) -> bool:
-    first, last = span_of(hours)
-    if first < last:
-        return first <= minute < last
-    return minute >= first or minute < last
 
 
 # --- are they sound?
@@ -262,6 +232,7 @@ def problems(book: RuleBook) -> list[str]:
     ]
     if book.update_every_s <= 0:
         found.append("update_every_s: must be above 0")
+    found += planned_problems(book.postures)
     names = [rule.name for rule in book.rules]
     for n, rule in enumerate(book.rules):
         found += [f"rules.{n} ({rule.name}): {text}" for text in _rule_problems(rule)]

@@ -1,0 +1,103 @@
+"""Postures (平战联控): which holds where, grid cells included, and what planned windows bring."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from gateway.domain.alerting.posture import (
+    PlannedPosture,
+    is_division,
+    level_at,
+    occurrences,
+    planned_problems,
+)
+from gateway.domain.alerting.rows import Posture, PostureLevel
+
+NOON = datetime(2026, 3, 2, 4, tzinfo=UTC)
+"""A Monday, 12:00 in Asia/Shanghai."""
+HOUR = timedelta(hours=1)
+HIGH, CALM = PostureLevel.HEIGHTENED, PostureLevel.ROUTINE
+CELL = Posture("c", HIGH, "610802101201001", NOON, NOON + HOUR, "值班长", "演练")
+WINDOW = PlannedPosture("夜间", "夜间加强")
+
+
+def brought(window: PlannedPosture, hours: float = 24.0) -> list[tuple[str, str]]:
+    found = occurrences([window], NOON, NOON + hours * HOUR)
+    times = [(row.from_at.isoformat()[5:16], row.until_at) for row in found]
+    return [(begins, ends.isoformat()[5:16]) for begins, ends in times if ends is not None]
+
+
+def test_a_posture_of_a_cell_holds_in_that_cell_only() -> None:
+    assert level_at([CELL], "610802101201", NOON, "610802101201001") is HIGH
+    assert level_at([CELL], "610802101201", NOON, "610802101201002") is CALM
+    assert level_at([CELL], "610802101201", NOON) is CALM
+
+
+def test_a_cell_weighs_more_than_its_village_whatever_its_code_is() -> None:
+    odd = replace(CELL, area="g7", level=CALM)
+    village = replace(CELL, id="v", area="610802101201")
+
+    assert level_at([odd, village], "610802101201", NOON, "g7") is CALM
+    assert level_at([odd, village], "610802101201", NOON, "g8") is HIGH
+
+
+def test_a_window_without_limits_is_the_whole_day_every_day_in_the_district() -> None:
+    (row, *_) = occurrences([WINDOW], NOON, NOON + HOUR)
+
+    assert (row.area, row.level, row.actor) == ("", HIGH, "schedule")
+    assert row.reason == "夜间: 夜间加强"
+    assert brought(WINDOW, 24) == [("03-02T00:00", "03-03T00:00"), ("03-03T00:00", "03-04T00:00")]
+
+
+def test_a_span_past_midnight_belongs_to_the_day_on_which_it_begins() -> None:
+    night = replace(WINDOW, hours=("22:00-06:00",), weekdays=("mon",))
+
+    assert brought(night, 24 * 7) == [("03-02T22:00", "03-03T06:00")]
+    early = list(occurrences([night], NOON + 15 * HOUR, NOON + 15 * HOUR))
+    assert [row.from_at.day for row in early] == [2]
+
+
+def test_a_window_is_bounded_by_its_days_and_brings_one_posture_an_area_and_span() -> None:
+    window = replace(
+        WINDOW,
+        areas=("610802001", "g7"),
+        hours=("08:00-09:00", "18:00-24:00"),
+        from_day=date(2026, 3, 3),
+        until_day=date(2026, 3, 3),
+    )
+    rows = list(occurrences([window], NOON, NOON + 96 * HOUR))
+
+    assert len({row.id for row in rows}) == 4
+    assert {row.area for row in rows} == {"610802001", "g7"}
+    assert {row.from_at.day for row in rows} == {3}
+    assert list(occurrences([window], NOON + 96 * HOUR, NOON + 97 * HOUR)) == []
+
+
+@pytest.mark.parametrize(
+    ("window", "told"),
+    [
+        (replace(WINDOW, name=""), "short texts"),
+        (replace(WINDOW, reason=" "), "short texts"),
+        (replace(WINDOW, weekdays=("monday",)), "'monday' is none of mon"),
+        (replace(WINDOW, hours=("8-9",)), "is not HH:MM-HH:MM"),
+        (replace(WINDOW, from_day=date(2026, 3, 2), until_day=date(2026, 3, 1)), "lies before"),
+    ],
+)
+def test_what_is_wrong_with_a_window_is_said(window: PlannedPosture, told: str) -> None:
+    (problem,) = planned_problems([window])
+
+    assert problem.startswith("postures.0")
+    assert told in problem
+
+
+def test_names_of_windows_are_their_own() -> None:
+    good = replace(WINDOW, hours=("08:00-09:00",), from_day=date(2026, 3, 2))
+    (problem,) = planned_problems([good, good])
+
+    assert "stands at 0 too" in problem
+
+
+def test_areas_are_beginnings_of_division_codes() -> None:
+    assert all(is_division(area) for area in ("", "6", "610802001004"))
+    assert not any(is_division(area) for area in ("x", "6108020010041", "６"))
