@@ -9,18 +9,24 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
+from fakes.coverage_town import box as box_at
+from fakes.coverage_town import camera, cell, optics, point
 from fakes.small_model import model_of
 from fakes.web_service import WebService, channel, district, running
 from shapely.geometry import box, shape
 
+from gateway.domain.coverage.build import make_scene
+from gateway.domain.coverage.build import model_of as model_of_scene
 from gateway.domain.coverage.figures import PlaceFacts, designed_area
 from gateway.domain.coverage.model import CoverageModel, Floats
+from gateway.domain.coverage.place import Place, PlaceId, PlaceList, ProhibitedArea
+from gateway.domain.coverage.trust import trust_of
 from gateway.domain.ledger import Changes, ChannelRecord, Outage, State
 from gateway.domain.observation import OutageCause
 from gateway.ports import Role
 from gateway.resources import data_dir
 from gateway.runtime.coverage import CoverageWorker
-from gateway.runtime.model_source import Built
+from gateway.runtime.model_source import Built, Part, facts_of
 
 DOCUMENT: dict[str, Any] = json.loads((data_dir("config") / "openapi.json").read_bytes())
 PAIR: CoverageModel = replace(
@@ -180,3 +186,124 @@ async def test_before_the_model_is_built_and_without_coverage_the_answer_says_so
     async with running(district(4)) as one:
         status, body, _ = await one.call("GET", "/api/v1/coverage/places")
         assert (status, body["type"].rpartition(":")[2]) == (404, "switched-off")
+
+
+TRUSTED_PLACES = PlaceList.of(
+    [
+        Place(PlaceId("ahead"), "路口", "road", point(0, 20), weight=2.0),
+        Place(PlaceId("maybe"), "广场", "square", point(1000, 20), weight=5.0),
+        Place(PlaceId("never"), "村口", "road", point(0, 5000), weight=3.0),
+    ],
+    prohibited=[
+        ProhibitedArea("ward", "病房", "ward", box_at(-4, 25, 4, 33)),
+        ProhibitedArea("bath", "浴室", "bathroom", box_at(1038, -2, 1044, 2)),
+    ],
+)
+NORTH = {
+    "ptz_type": "3", "azimuth": "0", "horizontal_field_angle": "90", "max_view_distance": "50",
+    "resolution": "2560*1440",
+}  # fmt: skip
+
+
+async def trusted_source() -> AsyncIterator[Part]:
+    aimless = {key: value for key, value in NORTH.items() if key != "azimuth"}
+    cameras = [camera(channel(0), 0, 0, NORTH), camera(channel(1), 1000, 0, aimless)]
+    cells = [cell("g1", -100, -100, 100, 100), cell("g2", 900, -100, 1100, 100)]
+    scene = make_scene(cameras, cells, TRUSTED_PLACES, optics())
+    model = model_of_scene(scene)
+    yield Built("first", model, facts_of(model, TRUSTED_PLACES))
+    yield designed_area(model)
+    yield trust_of(scene, TRUSTED_PLACES.prohibited)
+
+
+@asynccontextmanager
+async def trusted() -> AsyncIterator[WebService]:
+    """A service whose model is followed by what it rests on."""
+
+    def worker(service: WebService) -> CoverageWorker:
+        return CoverageWorker(service.store, service.clock, service.projection, trusted_source, 0.0)
+
+    async with running(district(4), coverage=worker) as one:
+        assert isinstance(one.coverage, CoverageWorker)
+        await one.coverage._build()
+        status, body, _ = await one.call("GET", "/api/v1/coverage/bounds")
+        assert (status, body["type"].rpartition(":")[2]) == (503, "unavailable")
+        await one.coverage._finish()
+        yield one
+        await one.coverage.close()
+
+
+async def every_page(one: WebService, path: str) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = []
+    following: str | None = path
+    while following is not None:
+        page = await one.get(following)
+        items += page["items"]
+        following = page["next"]
+    return items
+
+
+async def test_bounds_of_the_district_and_of_its_parts() -> None:
+    async with trusted() as one:
+        told = await one.get("/api/v1/coverage/bounds", Role.VIEWER)
+        conforms(told, "CoverageBoundsPage")
+        assert told["weight"] == {"lower": 2.0, "expected": 7.0, "upper": 7.0}
+        assert told["listed_weight"] == 10.0
+        assert told["cameras"] == {"default": 1, "derived": 0, "surveyed": 1}
+        assert (told["by"], told["items"], told["next"]) == (None, [], None)
+        for by in ("grid", "village", "township", "kind"):
+            conforms(await one.get(f"/api/v1/coverage/bounds?by={by}"), "CoverageBoundsPage")
+            parts = await every_page(one, f"/api/v1/coverage/bounds?by={by}&limit=1")
+            assert sum(part["listed_weight"] for part in parts) == 10.0
+            assert sum(part["weight"]["expected"] for part in parts) == 7.0
+        kinds = await every_page(one, "/api/v1/coverage/bounds?by=kind&limit=1")
+        assert [part["code"] for part in kinds] == ["road", "square"]
+        assert kinds[1]["weight"] == {"lower": 0.0, "expected": 5.0, "upper": 5.0}
+
+
+async def test_the_survey_order_names_the_field_that_costs_most() -> None:
+    async with trusted() as one:
+        told = await one.get("/api/v1/coverage/survey-order")
+        conforms(told, "SurveyOrder")
+        (item,) = told["items"]
+        assert (item["rank"], item["channel"], item["weight"]) == (1, channel(1), 5.0)
+        assert [field["field"] for field in item["fields"]] == ["azimuth"]
+        assert told["by_field"]["azimuth"] == item["fields"][0]["weight"] > 0
+        for nobody in ("field=resolution", "township=610802999"):
+            assert (await one.get(f"/api/v1/coverage/survey-order?{nobody}"))["items"] == []
+        assert len((await one.get("/api/v1/coverage/survey-order?field=azimuth"))["items"]) == 1
+
+
+async def test_cameras_that_look_into_rooms_are_listed_with_how_sure_that_is() -> None:
+    async with trusted() as one:
+        told = await one.get("/api/v1/coverage/intrusions")
+        conforms(told, "Intrusions")
+        (item,) = told["items"]
+        assert (item["channel"], item["area"], item["sure"]) == (channel(0), "ward", "certain")
+        assert item["overlap_m2"] == pytest.approx(64.0, abs=0.5)
+        assert (told["cameras"], told["areas"]) == (1, 1)
+        both = await every_page(one, "/api/v1/coverage/intrusions?possible=true&limit=1")
+        assert [(item["area"], item["sure"]) for item in both] == [
+            ("ward", "certain"), ("bath", "possible"),
+        ]  # fmt: skip
+        elsewhere = await one.get("/api/v1/coverage/intrusions?township=610802999")
+        assert (elsewhere["items"], elsewhere["cameras"]) == ([], 0)
+
+
+async def test_what_stands_between_imports_is_not_modified_and_a_wrong_call_says_why() -> None:
+    async with trusted() as one:
+        for path in ("bounds?by=grid", "survey-order", "intrusions"):
+            _, _, whole = await one.call("GET", f"/api/v1/coverage/{path}")
+            status, _, _ = await one.call(
+                "GET", f"/api/v1/coverage/{path}", headers={"If-None-Match": whole.headers["ETag"]}
+            )
+            assert status == 304
+        for wrong in (
+            "bounds?by=street",
+            "survey-order?field=x",
+            "intrusions?cursor=x",
+            "bounds?a=1",
+        ):
+            status, body, _ = await one.call("GET", f"/api/v1/coverage/{wrong}")
+            assert status == 400
+            assert body["type"].startswith("urn:sightline:problem:bad-")

@@ -1,0 +1,139 @@
+"""What is told of the trust in coverage: the same objects for the API and for `sightline coverage`."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from gateway.domain.coverage.archive_view import Missing
+from gateway.domain.coverage.bounds import CoverageBounds, Estimate, Sure
+from gateway.domain.coverage.figures import CoverageBy
+from gateway.domain.coverage.intrusions import Intrusion
+from gateway.domain.coverage.model import Confidence
+from gateway.domain.coverage.present import Present
+from gateway.domain.coverage.survey import SurveyOrder
+from gateway.domain.coverage.trust import BoundedPart, Trust
+from gateway.errors import Unavailable
+from gateway.inventory import Inventory
+from gateway.web.shapes import Json, division_name, grid_name, row
+
+NOT_YET = "the bounds of coverage are being computed: they follow the model by some seconds"
+DECIMALS_M2 = 1
+DECIMALS_DEG = 6
+
+
+def trust_in(present: Present) -> Trust:
+    """What stands beside the model.
+
+    Raises:
+        Unavailable: it is still being computed.
+    """
+    if present.trust is None:
+        raise Unavailable(NOT_YET)
+    return present.trust
+
+
+def part_name(inventory: Inventory, what: CoverageBy, code: str) -> str:
+    """The name of a cell, a division or a kind of place."""
+    if what is CoverageBy.KIND:
+        return code
+    return grid_name(inventory, code) if what is CoverageBy.GRID else division_name(inventory, code)
+
+
+def _area(estimate: Estimate) -> Json:
+    return {name: round(value, DECIMALS_M2) for name, value in row(estimate).items()}
+
+
+def bounds_item(bounds: CoverageBounds) -> Json:
+    """Bounds of the district, and what its views rest on."""
+    return {
+        "listed_weight": bounds.listed_weight,
+        "weight": row(bounds.place_weight),
+        "cell_m2": round(float(np.sum(bounds.cell_m2)), DECIMALS_M2),
+        "area_m2": _area(bounds.district_m2),
+        "cameras": {kind.name.lower(): bounds.cameras.get(kind, 0) for kind in Confidence},
+    }
+
+
+def bounded_item(part: BoundedPart, name: str) -> Json:
+    """Bounds of one part."""
+    return {
+        "code": part.code,
+        "name": name,
+        "listed_weight": part.listed_weight,
+        "weight": row(part.weight),
+        "cell_m2": round(part.cell_m2, DECIMALS_M2),
+        "area_m2": _area(part.area_m2),
+    }
+
+
+def survey_item(present: Present, order: SurveyOrder, n: int, inventory: Inventory) -> Json:
+    """One camera of the survey order."""
+    item, c = order.item(n), int(order.camera[n])
+    township = present.cameras.township[c]
+    return {
+        "rank": n + 1,
+        "channel": item.channel,
+        "camera_name": present.cameras.name[c],
+        "township": township,
+        "township_name": division_name(inventory, township),
+        "confidence": Confidence(int(present.state.model.confidence[c])).name.lower(),
+        "weight": item.weight,
+        "area_m2": round(item.area_m2, DECIMALS_M2),
+        "fields": [{"field": field.value, "weight": weight} for field, weight in item.fields],
+    }
+
+
+def survey_rows(
+    present: Present, order: SurveyOrder, first: int, township: str | None, field: Missing | None
+) -> Iterator[int]:
+    """The rows from `first` on that a filter lets through."""
+    column = None if field is None else list(Missing).index(field)
+    for n in range(first, len(order)):
+        if township is not None and present.cameras.township[order.camera[n]] != township:
+            continue
+        if column is None or order.worth[n, column] == order.worth[n, column]:
+            yield n
+
+
+@dataclass(frozen=True)
+class IntrusionFilter:
+    """Which cameras that look where none may.
+
+    Attributes:
+        possible: those, too, that look in only if a missing field of the archive is so.
+        township: of the camera.
+    """
+
+    possible: bool = False
+    township: str | None = None
+
+    def rows(self, present: Present, found: tuple[Intrusion, ...]) -> list[tuple[Intrusion, int]]:
+        """Those that it lets through, each with the index of its camera."""
+        number = present.state.model.number()
+        numbered = [(one, number[one.channel]) for one in found]
+        return [
+            (one, c)
+            for one, c in numbered
+            if (self.possible or one.sure >= Sure.EXPECTED)
+            and self.township in (None, present.cameras.township[c])
+        ]
+
+
+def intrusion_item(present: Present, one: Intrusion, c: int, inventory: Inventory) -> Json:
+    """One camera and the prohibited area that it looks into."""
+    township = present.cameras.township[c]
+    return {
+        "channel": one.channel,
+        "camera_name": present.cameras.name[c],
+        "township": township,
+        "township_name": division_name(inventory, township),
+        "area": one.area,
+        "area_name": one.name,
+        "area_kind": one.kind,
+        "sure": one.sure.name.lower(),
+        "overlap_m2": round(one.overlap_m2, DECIMALS_M2),
+        "most_m2": round(one.most_m2, DECIMALS_M2),
+        "longitude": round(one.longitude, DECIMALS_DEG),
+        "latitude": round(one.latitude, DECIMALS_DEG),
+    }
