@@ -3,35 +3,55 @@
 Apart from `adapters.onvif`, which asks cameras by its own client and knows no aiohttp.
 """
 
-from collections.abc import Callable
+from collections.abc import Collection
+from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 from aiohttp import web
 
 from adapters.onvif.push import PREFIX, PushDoor, push_path
 
-__all__ = ["PushDoor", "push_path", "push_routes"]
+__all__ = ["PushDoor", "push_path", "push_routes", "sender_of"]
 BODY_LIMIT: Final = 256 * 1024
 _PIECE: Final = 16_384
-AddressOf = Callable[[web.Request], str]
 
 
-def _peer(request: web.Request) -> str:
-    return request.remote or ""
+def sender_of(request: web.Request, proxies: Collection[str] = ()) -> str:
+    """The address that a request comes from; a proxy of ours is believed whom it took it from.
+
+    Args:
+        request: as it came.
+        proxies: addresses of proxies; each adds its own peer behind what `X-Forwarded-For` says.
+    """
+    hops = ",".join(request.headers.getall("X-Forwarded-For", [])).split(",")
+    sender = _plain(request.remote or "")
+    while sender in proxies and hops:
+        sender = _plain(hops.pop())
+    return sender
 
 
-def push_routes(door: PushDoor, address_of: AddressOf = _peer) -> list[web.RouteDef]:
+def _plain(address: str) -> str:
+    """As the archive writes it: an IPv4 address inside an IPv6 one counts as what it is."""
+    try:
+        found = ip_address(address.strip().partition("%")[0])
+    except ValueError:
+        return ""
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return str(mapped or found)
+
+
+def push_routes(door: PushDoor, proxies: Collection[str] = ()) -> list[web.RouteDef]:
     """`POST /n/{name}` for the service's HTTP server.
 
     200 whatever came; 503 when it could not be stored, so that the device may repeat it.
 
     Args:
         door: takes what is pushed.
-        address_of: the sender's address (behind a proxy, what the proxy says).
+        proxies: addresses of proxies that are believed who the sender is.
     """
 
     async def handle(request: web.Request) -> web.Response:
-        if not door.knows(request.path, address_of(request)):
+        if not door.knows(request.path, sender_of(request, proxies)):
             return web.Response()
         taken = await door.take(request.path, await _body(request))
         return web.Response(status=200 if taken else 503)

@@ -2,192 +2,50 @@
 
 import asyncio
 import contextlib
-import ctypes
-import gc
 import os
 import pickle
-import resource
 import secrets
 import signal
-import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Sequence
 
 import structlog
 
 from gateway.domain.camera import ChannelId, CheckBy, DeviceId
-from gateway.domain.health import Rules
 from gateway.domain.observation import Answer, Instant
-from gateway.domain.root_cause import RootRules
 from gateway.domain.seconds import day_of
-from gateway.errors import Refused, StoreUnavailable, UsageError
+from gateway.errors import Refused, StoreUnavailable
 from gateway.feed import Feed
 from gateway.inventory import Inventory
-from gateway.ports import Probe, ProbeContext, Store
+from gateway.opening import credentials_of, make_probes, open_store
+from gateway.ports import ProbeContext, Store
+from gateway.process import calm_malloc, check_open_files, notify, rest_gc
 from gateway.projection import Projection
-from gateway.registry import get
 from gateway.runtime.center import CenterLoop, make_deliverer, read_secrets
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.coverage import CoverageWorker
 from gateway.runtime.credentials import OpenedCredentials
 from gateway.runtime.deliverer import Deliverer
 from gateway.runtime.desk_start import join_coverage, start_desk
-from gateway.runtime.judge import Judge, JudgeRules
+from gateway.runtime.judge import Judge
+from gateway.runtime.judge_rules import judge_rules
 from gateway.runtime.model_source import from_child, from_memory
 from gateway.runtime.pipeline import Pipeline, archive_before
 from gateway.runtime.planning import Planning, memory_told
 from gateway.runtime.pulling import Pulling
+from gateway.runtime.pushing import Pushing
 from gateway.runtime.restore import read_book
 from gateway.runtime.sensing import Sensing
 from gateway.runtime.supervisor import Stage, supervise
 from gateway.settings import Settings
+from gateway.web.access import Access, Route
 from gateway.web.app import build, serve
 from gateway.web.context import WebContext
 
 log = structlog.get_logger("sightline.app")
-STORE_WAIT_S = 30.0
 EXPLAIN_S = 15.0
 CLAIM_S = 2.0
-M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8
-"""Numbers of the options in glibc's malloc.h."""
 MODEL_BUILDER = "gateway.commands.build_coverage"
 PLAN_BUILDER = "gateway.commands.build_plan"
-SPARE_FILES = 1_000
-"""Open files for everything that is not a connection to a device."""
-
-
-def make_store(settings: Settings) -> Store:
-    """The store the settings ask for, not yet opened."""
-    dsn = settings.store.dsn.get_secret_value()
-    if dsn.startswith("memory:"):
-        memory: Store = get("sightline.stores", "memory")(dsn)
-        return memory
-    if not dsn:
-        dsn = f"embedded:{settings.store.state_dir}"
-    factory = get("sightline.stores", "postgres")
-    postgres: Store = factory(dsn, command_timeout_s=settings.store.command_timeout_s)
-    return postgres
-
-
-@contextlib.asynccontextmanager
-async def open_store(
-    settings: Settings, *, migrate: bool = True, claim: bool = False, create: bool = True
-) -> AsyncIterator[Store]:
-    """An open store with the current schema; closed at the end.
-
-    Args:
-        settings: where the store is.
-        migrate: bring the schema up to this release.
-        claim: be the one service on it.
-        create: make an embedded one where there is none.
-    """
-    store = make_store(settings)
-    if not create and not await store.exists():
-        where = settings.store.state_dir
-        raise UsageError(
-            f"there is no store in {where} yet: `sightline import FILE` makes one; is this the "
-            "right --config, and the right user?"
-        )
-    await store.open()
-    try:
-        if claim:  # first: a store that a service works on is not migrated under its feet
-            await store.claim()
-        if migrate:
-            applied = await store.migrate()
-            if applied:
-                log.info("schema migrated", applied=list(applied))
-        yield store
-    finally:
-        await store.close()
-
-
-def judge_rules(settings: Settings) -> JudgeRules:
-    """The numbers of judging."""
-    poll, judge = settings.poll, settings.judge
-    return JudgeRules(
-        Rules(
-            cadence_s=poll.cadence_s,
-            recheck_s=poll.recheck_s,
-            confirm_failures=judge.confirm_failures,
-            confirm_span_s=judge.confirm_span_s,
-            blind_after_s=judge.blind_after_s,
-            flap_losses=judge.flap_losses,
-            flap_window_s=judge.flap_window_s,
-            flap_calm_s=judge.flap_calm_s,
-        ),
-        RootRules(
-            children=judge.node_children,
-            window_s=judge.node_window_s,
-            siblings=judge.node_siblings,
-            round_s=poll.recheck_s,
-            check_s=poll.check_s,
-            rest_s=poll.recheck_s,
-            # Long enough for a trial whose every round waits for the limit of a check.
-            patience_s=max(8 * poll.recheck_s, 3 * (poll.recheck_s + 2 * poll.check_s)),
-        ),
-    )
-
-
-def make_probes(context: ProbeContext) -> Mapping[CheckBy, Probe]:
-    """One probe a way of asking: the next archive may need another than this one."""
-    return {way: get("sightline.probes", way.value)(context) for way in CheckBy}
-
-
-async def credentials_of(store: Store, settings: Settings) -> OpenedCredentials:
-    """The credential sets, opened."""
-    opened = OpenedCredentials(store, settings.keys.file or settings.store.state_dir / "keys")
-    await opened.refresh()
-    return opened
-
-
-def check_open_files(devices: int) -> tuple[int, int]:
-    """Raise the soft limit of open files to the hard one; returns (limit, wanted) and says so."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        soft = hard
-    wanted = devices + SPARE_FILES
-    if soft < wanted:
-        log.warning(
-            "open-file limit is small for the fleet",
-            limit=soft,
-            wanted=wanted,
-            fix="raise LimitNOFILE; until then fewer connections are kept",
-        )
-    return soft, wanted
-
-
-def rest_gc() -> None:
-    """Take what was just loaded out of the garbage collector's rounds.
-
-    A fleet is some million objects that live as long as the process: walking them in a full
-    collection stalls the loop for most of a second.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-
-
-def calm_malloc() -> None:
-    """Give large blocks back to the system when they are freed (glibc only).
-
-    A TLS connection takes a buffer of 256 kB. glibc raises its threshold after the first of them is
-    freed and then cuts them out of the heap, which grows by some 50 MB in minutes.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(M_MMAP_THRESHOLD, 128 * 1024)
-        libc.mallopt(M_ARENA_MAX, 1)  # a heap a worker thread would be kept for ever
-
-
-def notify(state: str) -> None:
-    """Tell systemd (`Type=notify`); nothing happens elsewhere."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    if address.startswith("@"):
-        address = "\0" + address[1:]
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.sendto(state.encode(), address)
 
 
 class Service:
@@ -203,6 +61,7 @@ class Service:
         self.planning = self.make_planning()
         self.sensing: Sensing | None = None
         self.pulling: Pulling | None = None
+        self.pushing: Pushing | None = None
         self.center_secrets = read_secrets(settings.center)
         self.deliverer: Deliverer | None = None
         self.center: CenterLoop | None = None
@@ -286,8 +145,14 @@ class Service:
 
     def make_pulling(self, pipeline: Pipeline, inventory: Inventory) -> Pulling | None:
         """The source of the fleet's own events; None where it is switched off."""
-        if not self.settings.events.pull or pipeline.desk is None or self.credentials is None:
+        events = self.settings.events
+        used = events.pull or events.push_address
+        if not used or pipeline.desk is None or self.credentials is None:
             return None
+        if events.push_address:
+            deliver = pipeline.desk.deliver
+            state_dir = self.settings.store.state_dir
+            self.pushing = Pushing(events, state_dir, self.clock, deliver, inventory)
         pulling = Pulling(
             self.store,
             self.clock,
@@ -299,9 +164,19 @@ class Service:
             inventory,
             pipeline.desk.subscriptions,
             self.settings.poll.cadence_s,
+            events,
+            self.pushing,
         )
         pipeline.archive_taken = pulling.take_archive
         return pulling
+
+    def device_routes(self) -> list[Route]:
+        """Where devices push; nowhere, unless they are told to."""
+        found = () if self.pushing is None else self.pushing.routes
+        return [
+            Route(one.method, one.path, one.handler, Access.DEVICE, documented=False)
+            for one in found
+        ]
 
     def make_planning(self) -> Planning | None:
         """The queue of planning jobs; None where coverage is switched off."""
@@ -353,18 +228,8 @@ class Service:
             center_secrets=self.center_secrets,
         )
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop` is set, then flush and close."""
-        pipeline = await self.prepare()
-        app = build(self.web_context(pipeline))
-        runner, port = await serve(app, self.settings.web.host, self.settings.web.port)
-        self.address = (self.settings.web.host, port)
-        log.info(
-            "serving",
-            url=f"http://{self.settings.web.host}:{port}/",
-            channels=len(pipeline.inventory.cameras),
-        )
-        notify("READY=1")
+    def stages(self, pipeline: Pipeline) -> dict[str, Stage]:
+        """The loops to supervise, by name."""
         stages: dict[str, Stage] = dict(pipeline.stages)
         if self.credentials is not None:
             stages["credentials"] = self.credentials.watch
@@ -376,9 +241,27 @@ class Service:
             stages.update(self.sensing.stages)
         if self.pulling is not None:
             stages["pulling"] = self.pulling.run
+            if self.pushing is not None:
+                pulling = self.pulling
+                stages["pushing"] = self.pushing.run
+                stages["returns"] = lambda: pulling.watch_returns(self.feed)
         stages["watchdog"] = lambda: _watchdog(pipeline)
         stages["claim"] = lambda: _keep_claim(self.store)
-        work = asyncio.create_task(supervise(stages))
+        return stages
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set, then flush and close."""
+        pipeline = await self.prepare()
+        app = build(self.web_context(pipeline), more=self.device_routes())
+        runner, port = await serve(app, self.settings.web.host, self.settings.web.port)
+        self.address = (self.settings.web.host, port)
+        log.info(
+            "serving",
+            url=f"http://{self.settings.web.host}:{port}/",
+            channels=len(pipeline.inventory.cameras),
+        )
+        notify("READY=1")
+        work = asyncio.create_task(supervise(self.stages(pipeline)))
         waiter = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({work, waiter}, return_when=asyncio.FIRST_COMPLETED)

@@ -101,6 +101,12 @@ PULLS = Counter(
 PULL_POINTS = Gauge(
     "sightline_pull_points", "Pull points of devices by what they do", ["state"], registry=REGISTRY
 )
+PUSHING_DEVICES = Gauge(
+    "sightline_pushing_devices",
+    "Devices that are to push their events: heard since the start, or silent",
+    ["state"],
+    registry=REGISTRY,
+)
 SUBSCRIBES = Counter(
     "sightline_pull_point_creations",
     "Attempts to create a pull point",

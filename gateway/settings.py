@@ -7,6 +7,7 @@ problems are reported at once, each with its key and reason.
 import os
 import re
 import tomllib
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -159,6 +160,25 @@ class EventSettings(_Section):
     pull: bool = Field(
         default=True, description="pull the events of ONVIF devices; answers spare liveness checks"
     )
+    push_address: str = Field(
+        "",
+        pattern=r"^(https?://[^\s/?#@]+)?$",
+        description="where devices reach this gateway, `http://10.8.0.5:8080`; empty = none pushes",
+    )
+    push_vendors: tuple[str, ...] = Field(
+        (),
+        description="manufacturers (as in the archive) whose devices push instead of being pulled",
+    )
+    push_devices: tuple[str, ...] = Field(
+        (), description="devices that push: `address:port`, or the id of a channel"
+    )
+    push_key_file: Path | None = Field(
+        None,
+        description="file whose secret makes the devices' paths; default: <state_dir>/push.key",
+    )
+    push_proxies: tuple[str, ...] = Field(
+        (), description="addresses of proxies that are believed who the sender is (X-Forwarded-For)"
+    )
     source: str = Field(
         "sightline://610802",
         pattern="^sightline://[0-9A-Za-z._/-]+$",
@@ -171,6 +191,18 @@ class EventSettings(_Section):
         5_000, ge=100, description="rows that wait for the store before sources have to wait"
     )
     deliver_s: Seconds = Field(30.0, description="how long a source waits for the store")
+
+    @field_validator("push_proxies")
+    @classmethod
+    def _are_ip_addresses(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(ip_address(proxy)) for proxy in proxies)
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> "EventSettings":
+        if (self.push_vendors or self.push_devices) and not self.push_address:
+            msg = "push_address: name the address that the pushing devices are to send to"
+            raise ValueError(msg)
+        return self
 
 
 class CenterSettings(_Section):

@@ -66,6 +66,7 @@ class OnvifPullSource:
 
     def __init__(self, context: PullContext) -> None:
         self._context = context
+        self._push = context.push
         self._clock = context.clock
         self._limits = context.limits
         self._probe = context.probe if isinstance(context.probe, OnvifProbe) else None
@@ -86,7 +87,7 @@ class OnvifPullSource:
         self._closing = False
         for device in context.devices.values():
             text = context.subscriptions.get(device.id, "")
-            self._add(recall(device, text, context.push.get(device.id, "")))
+            self._add(recall(device, text, self._push.get(device.id, "")))
 
     # --- what others see
 
@@ -101,19 +102,40 @@ class OnvifPullSource:
         return {phase.value: counted[phase] for phase in Phase}
 
     def devices_changed(
-        self, devices: DevicesToPull, channels: Mapping[DeviceId, Sequence[Camera]]
+        self,
+        devices: DevicesToPull,
+        channels: Mapping[DeviceId, Sequence[Camera]],
+        push: Mapping[DeviceId, str] | None = None,
     ) -> None:
-        """Another archive: pull these devices from now on. Those that stay keep their subscription."""
+        """Another archive: subscribe at these devices from now on. Those that stay keep theirs.
+
+        Args:
+            devices: to pull, or to be pushed by.
+            channels: of each device in use.
+            push: consumer addresses of those that are to push; None = as before.
+        """
         self._translator.channels = channels
+        self._push = self._push if push is None else push
         for gone in self._points.keys() - devices.keys():
             self._drop(gone)
         for device in devices.values():
             point = self._points.get(device.id)
-            if point is None:
-                self._add(PullPoint(device, consumer=self._context.push.get(device.id, "")))
-            elif point.device != device:
+            consumer = self._push.get(device.id, "")
+            if point is not None and point.device == device and point.wanted == consumer:
+                continue
+            if point is not None:
                 self._drop(device.id)
-                self._add(PullPoint(device, consumer=self._context.push.get(device.id, "")))
+            self._add(PullPoint(device, consumer=consumer, wanted=consumer))
+
+    def came_back(self, device: DeviceId) -> None:
+        """It answers again: who rebooted has forgotten its subscription (quirk 19), and cannot say so.
+
+        A pull finds out by itself; of one that pushes nothing would come until the next renewal.
+        """
+        point = self._points.get(device)
+        if point is not None and point.phase is Phase.PUSHING:
+            point.renew_at = 0.0
+            self._turns.at(point, Phase.PUSHING, asyncio.get_running_loop().time())
 
     # --- EventSourcePort
 
@@ -281,8 +303,9 @@ class OnvifPullSource:
     def _await_pushes(self, point: PullPoint) -> None:
         """It pushes: nothing to do, and no connection to hold, until its subscription is renewed."""
         self._transport.let_go(point.device.id)
+        point.good = True
         if point.renew_at > asyncio.get_running_loop().time():
-            self._turns.at(point, Phase.WAITING, point.renew_at)
+            self._turns.at(point, Phase.PUSHING, point.renew_at)
         else:
             self._busy(point, self._renew(point))
 
@@ -467,6 +490,10 @@ class OnvifPullSource:
             self._paused(point)
         elif called.kind is Kind.LOST:
             self._lost(point)
+        elif called.kind is Kind.UNSUPPORTED and point.consumer:
+            # What a device says of itself is no help, only trying is (quirk 20): it cannot push.
+            point.consumer = ""
+            self._turns.enqueue(point)
         elif called.kind is Kind.UNSUPPORTED:
             self._wait(point, self._limits.no_service_s * (1 + 0.1 * random.random()))  # noqa: S311
         else:

@@ -35,6 +35,8 @@ class Phase(StrEnum):
     BUSY = "busy"
     """A short call is under way, or its events are being stored."""
     PULLING = "pulling"
+    PUSHING = "pushing"
+    """Subscribed, and tells by itself: looked at when it is to be renewed."""
     WAITING = "waiting"
 
 
@@ -54,7 +56,8 @@ class PullPoint:
         absolute: the device needs times of its own clock instead of durations (quirk 22).
         renews: it has not refused to renew (quirk 21).
         challenge: for Digest: what the next request answers to, without being asked first.
-        consumer: where the device is to push its events; empty = it is pulled.
+        consumer: where the device pushes its events; empty = it is pulled.
+        wanted: the consumer that it was to have; another one = it could not push, and is pulled.
         single_use: it issues a nonce a request (quirk 7): each pull is asked for one.
     """
 
@@ -78,6 +81,7 @@ class PullPoint:
     challenge: Challenge | None = None
     single_use: bool = False
     consumer: str = ""
+    wanted: str = ""
 
     @property
     def base(self) -> str:
@@ -136,7 +140,7 @@ def remember(point: PullPoint) -> str:
 
 def recall(device: Device, text: str, consumer: str = "") -> PullPoint:
     """A pull point as it was before the restart; a text that is none gives one without."""
-    point = PullPoint(device, consumer=consumer)
+    point = PullPoint(device, consumer=consumer, wanted=consumer)
     try:
         held = json.loads(text) if text else {}
         path, parameters = held["path"], held["parameters"]

@@ -21,13 +21,15 @@ from adapters.onvif.transport import BODY_LIMIT, Reply
 from gateway.domain.camera import Camera, Device, DeviceId
 from gateway.domain.event import EventSource
 from gateway.errors import StoreUnavailable
-from gateway.metrics import EVENT_MESSAGES
+from gateway.metrics import EVENT_MESSAGES, PUSHING_DEVICES
 from gateway.ports import Clock, Secret
 from gateway.ports.events import Deliver, DevicesToPull
 
 PREFIX: Final = "/n/"
 _NAME_BYTES: Final = 10
 """80 bits: 16 letters and digits."""
+_TICK_S: Final = 0.5
+_STORE_WAIT_S: Final = 5.0
 _SOURCE: Final = EventSource.ONVIF_PUSH.value
 
 
@@ -62,6 +64,7 @@ class PushDoor:
         self._deliver = deliver
         self._translator = Translator(read_topics(), channels, EventSource.ONVIF_PUSH)
         self._paths: dict[str, Device] = {}
+        self._heard: set[DeviceId] = set()
         self.devices_changed(devices, channels)
 
     def devices_changed(
@@ -70,6 +73,12 @@ class PushDoor:
         """Another archive."""
         self._translator.channels = channels
         self._paths = {push_path(device.id, self._key): device for device in devices.values()}
+        self._heard &= devices.keys()
+
+    @property
+    def heard(self) -> int:
+        """Devices that have pushed since the start: none of many = our address is not reached."""
+        return len(self._heard)
 
     def knows(self, path: str, sender: str) -> bool:
         """True if this sender may push to this path; else nothing of it need be read."""
@@ -86,6 +95,7 @@ class PushDoor:
         if not isinstance(soap, Soap) or soap.name != "Notify":
             EVENT_MESSAGES.labels(_SOURCE, "unreadable").inc()
             return True
+        self._heard.add(device.id)
         now = asyncio.get_running_loop().time()
         received_at = self._clock.utc(self._clock.now())
         notes = read_notifications(soap.content)
@@ -97,9 +107,18 @@ class PushDoor:
             return False
         return True
 
-    async def age(self) -> None:
-        """Close stuck states; to be called some times a second."""
-        now = asyncio.get_running_loop().time()
-        events = self._translator.age(now, self._clock.utc(self._clock.now()))
-        if events:
-            await self._deliver(events)
+    async def run(self) -> None:
+        """Close stuck states (quirk 29) and count who is heard, until cancelled."""
+        while True:
+            await asyncio.sleep(_TICK_S)
+            PUSHING_DEVICES.labels("heard").set(self.heard)
+            PUSHING_DEVICES.labels("silent").set(len(self._paths) - self.heard)
+            now = asyncio.get_running_loop().time()
+            aged = self._translator.age(now, self._clock.utc(self._clock.now()))
+            while aged:
+                try:
+                    await self._deliver(aged)
+                except StoreUnavailable:
+                    await asyncio.sleep(_STORE_WAIT_S)
+                else:
+                    break

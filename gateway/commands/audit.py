@@ -9,7 +9,6 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from gateway.app import open_store
 from gateway.commands.options import (
     ZONE,
     ConfigOption,
@@ -21,6 +20,7 @@ from gateway.commands.options import (
     settings_from,
 )
 from gateway.log import configure
+from gateway.opening import open_store
 from gateway.ports import AuditEntry, Store
 
 PAGE = 500

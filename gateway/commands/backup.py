@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from gateway.app import open_store
 from gateway.commands.audited import audit_line
 from gateway.commands.options import (
     ConfigOption,
@@ -20,6 +19,7 @@ from gateway.commands.options import (
     settings_from,
 )
 from gateway.errors import UsageError
+from gateway.opening import open_store
 from gateway.ports import BackedUp
 from gateway.settings import Settings
 

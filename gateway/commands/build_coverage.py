@@ -5,8 +5,8 @@ import pickle
 import signal
 import sys
 
-from gateway.app import open_store
 from gateway.children import end_with_parent
+from gateway.opening import open_store
 from gateway.runtime.model_source import Reading, answer, read
 from gateway.settings import Settings
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import orjson
 
-from gateway.app import open_store
 from gateway.children import end_with_parent
 from gateway.domain.coverage.place import PlaceList
 from gateway.errors import SightlineError, UsageError
 from gateway.inventory import Inventory
+from gateway.opening import open_store
 from gateway.planning import Planner, PlanRequest
 from gateway.settings import Settings
 from gateway.what_if import WhatIfDesk

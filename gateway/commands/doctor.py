@@ -14,7 +14,6 @@ from pathlib import Path
 import typer
 from rich.table import Table
 
-from gateway.app import SPARE_FILES, open_store
 from gateway.commands.options import (
     ConfigOption,
     JsonOption,
@@ -25,6 +24,8 @@ from gateway.commands.options import (
 )
 from gateway.errors import NotMigrated, SightlineError
 from gateway.inventory import Inventory
+from gateway.opening import open_store
+from gateway.process import SPARE_FILES
 from gateway.settings import Settings
 
 SAMPLE = 50

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import typer
 
-from gateway.app import open_store
 from gateway.commands.audited import audit_line
 from gateway.commands.import_ import keys_file
 from gateway.commands.options import (
@@ -21,6 +20,7 @@ from gateway.commands.options import (
     settings_from,
 )
 from gateway.errors import UsageError
+from gateway.opening import open_store
 from gateway.ports import Store
 from gateway.vault import Vault
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway.app import make_store
 from gateway.commands.options import (
     ConfigOption,
     JsonOption,
@@ -12,6 +11,7 @@ from gateway.commands.options import (
     run_async,
     settings_from,
 )
+from gateway.opening import make_store
 
 
 def migrate(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:

@@ -13,7 +13,6 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from gateway.app import open_store
 from gateway.commands.audited import actor, audit_line
 from gateway.commands.options import (
     ConfigOption,
@@ -26,6 +25,7 @@ from gateway.commands.options import (
     settings_from,
 )
 from gateway.errors import UsageError
+from gateway.opening import open_store
 from gateway.plan_files import explained, to_geojson, to_xlsx
 from gateway.planning import Planner, PlanRequest, Source
 from gateway.ports.coverage import PlanRecord, PlanStatus

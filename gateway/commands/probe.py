@@ -10,7 +10,6 @@ import typer
 from rich.progress import Progress
 from rich.table import Table
 
-from gateway.app import credentials_of, make_probes, open_store
 from gateway.commands.audited import audit_line
 from gateway.commands.options import (
     ConfigOption,
@@ -27,6 +26,7 @@ from gateway.domain.observation import Answer, Instant, Step, Verdict
 from gateway.domain.survey import Proposal, propose, questions
 from gateway.errors import UsageError
 from gateway.inventory import Inventory
+from gateway.opening import credentials_of, make_probes, open_store
 from gateway.ports import Probe, ProbeContext, Store
 from gateway.registry import get
 from gateway.runtime.clock import SystemClock

@@ -11,7 +11,6 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from gateway.app import open_store
 from gateway.commands.options import (
     SHANGHAI,
     ConfigOption,
@@ -29,6 +28,7 @@ from gateway.domain.report import COLUMNS, FORMULA, Group, Report, cells, headin
 from gateway.errors import UsageError
 from gateway.inventory import Inventory
 from gateway.log import configure
+from gateway.opening import open_store
 from gateway.projection import Dimension
 from gateway.reporting import group_name, read_report, to_csv
 

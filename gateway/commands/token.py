@@ -11,7 +11,6 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from gateway.app import open_store
 from gateway.commands.audited import actor
 from gateway.commands.options import (
     ConfigOption,
@@ -24,6 +23,7 @@ from gateway.commands.options import (
 )
 from gateway.errors import Refused, UsageError
 from gateway.log import configure
+from gateway.opening import open_store
 from gateway.ports import AuditEntry, Role, Store, Token
 from gateway.web.tokens import is_valid, mint
 

@@ -55,6 +55,7 @@ ALIASES: dict[Kind, dict[str, str]] = {
         "tls": "加密传输 启用tls https ssl",
         "path": "服务路径 onvif路径 服务地址",
         "check_by": "检测方式 检查方式 探测方式",
+        "events": "事件方式 事件接入方式 报警接入方式",
         "source_token": "视频源令牌 视频源 通道令牌 视频源标识 通道号 videosourcetoken channel",
         "credential_set": "凭据组 口令组 凭据 账号组",
         "serial_number": "序列号 设备序列号 出厂编号 sn serial",

@@ -36,6 +36,10 @@ CHOICES: dict[str, dict[str, str]] = {
         "1": "1", "2": "2", "3": "3", "4": "4", "9": "9", "无": "1", "无补光": "1", "红外": "2",
         "红外补光": "2", "白光": "3", "白光补光": "3", "激光": "4", "激光补光": "4", "其他": "9",
     },
+    "events": {
+        "pull": "pull", "push": "push", "none": "none", "拉取": "pull", "订阅": "pull",
+        "推送": "push", "不接": "none", "不接入": "none", "无": "none",
+    },
     "room_type": {"1": "1", "2": "2", "室外": "1", "室内": "2", "outdoor": "1", "indoor": "2"},
     "direction_type": {
         **{str(n): str(n) for n in range(1, 9)}, "东": "1", "西": "2", "南": "3", "北": "4",
@@ -44,7 +48,7 @@ CHOICES: dict[str, dict[str, str]] = {
         "东南到西北": "8",
     },
 }  # fmt: skip
-"""Code tables of GB/T 28181-2022 (direction: where the camera looks to); text -> code."""
+"""Code tables of GB/T 28181-2022 (direction: where the camera looks to), how events come; text -> code."""
 
 _YES = frozenset(
     {"1", "true", "yes", "y", "是", "在用", "启用", "使用", "正常", "https", "on", "有"}

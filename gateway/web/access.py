@@ -30,6 +30,8 @@ class Access(StrEnum):
     """What the comprehensive-management center is told, and its answers."""
     SIGNED = "signed"
     """Sensors and other systems that sign what they post (the HTTP intake); no token opens it."""
+    DEVICE = "device"
+    """Devices that push events: a path that cannot be guessed, and the device's own address."""
     AUDIT = "audit"
     """The audit log."""
 
@@ -45,6 +47,7 @@ ROLES: Mapping[Access, frozenset[Role]] = MappingProxyType(
         Access.PLAN: frozenset({Role.PLANNER, Role.ADMIN}),
         Access.CENTER: frozenset({Role.CENTER, Role.OPERATOR, Role.ADMIN}),
         Access.SIGNED: frozenset(),
+        Access.DEVICE: frozenset(),
         Access.AUDIT: frozenset({Role.AUDITOR, Role.ADMIN}),
     }
 )

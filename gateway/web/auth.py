@@ -83,6 +83,18 @@ async def _signed(request: web.Request, handler: Handler) -> web.StreamResponse:
     return await handler(request)
 
 
+async def _by_source(request: web.Request) -> None:
+    await request.app[SOURCES].verify(request, request.app[CONTEXT])
+
+
+async def _by_device(request: web.Request) -> None:
+    """The door itself knows its devices, and a stranger is told nothing, not even no."""
+
+
+WITHOUT_TOKEN = {Access.SIGNED: _by_source, Access.DEVICE: _by_device}
+"""What no token opens."""
+
+
 @web.middleware
 async def authorize(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Deny by default: only a declared route, and only a role in its row of the table."""
@@ -91,8 +103,8 @@ async def authorize(request: web.Request, handler: Handler) -> web.StreamRespons
     access = declared_access(request)
     if access is None:
         raise Problem(problems.WRONG_ROLE, "this route declares no role")
-    if access is Access.SIGNED:
-        await request.app[SOURCES].verify(request, request.app[CONTEXT])
+    if access in WITHOUT_TOKEN:
+        await WITHOUT_TOKEN[access](request)
         return await handler(request)
     secret, by_cookie = secret_of(request)
     posted = access is Access.CENTER and request.method == "POST"

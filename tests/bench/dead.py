@@ -9,7 +9,7 @@ from typing import IO
 import uvloop
 
 from bench.sweep import Rig, district
-from gateway.app import rest_gc
+from gateway.process import rest_gc
 from gateway.runtime.supervisor import supervise
 
 SHARE = 0.3

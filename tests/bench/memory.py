@@ -79,7 +79,8 @@ class Told:
 
 
 async def _start(state_dir: Path, phases: Phases) -> dict[str, Any]:
-    from gateway.app import Service, open_store
+    from gateway.app import Service
+    from gateway.opening import open_store
     from gateway.settings import load
     from gateway.web.app import build, serve
 
@@ -162,8 +163,8 @@ async def _fill(state_dir: Path, cameras: int) -> None:
     """A store as a day of running leaves it: archive, states, device memories, roll-ups."""
     from adapters.virtual.files import write_archive
     from adapters.virtual.fleet import build_district
-    from gateway.app import open_store
     from gateway.commands.import_ import ImportRequest, run_import
+    from gateway.opening import open_store
     from gateway.settings import load
 
     ports = {"port": 20001, "tls_port": 20002, "killable_port": 20003, "canary_port": 20004}

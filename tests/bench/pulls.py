@@ -21,13 +21,13 @@ import uvloop
 from adapters.onvif.pull import OnvifPullSource
 from bench.district import build
 from bench.sweep import cpu_s, district
-from gateway.app import rest_gc
 from gateway.domain.camera import DeviceId
 from gateway.domain.event import Event
 from gateway.domain.observation import Observation
 from gateway.metrics import PULLS
 from gateway.ports import Credential, Secret
 from gateway.ports.events import PullContext, PullLimits
+from gateway.process import rest_gc
 from gateway.runtime.clock import SystemClock
 
 PAGE = resource.getpagesize()

@@ -24,16 +24,17 @@ from adapters.memory import MemoryStore
 from adapters.onvif.probe import OnvifProbe
 from adapters.onvif.transport import Transport
 from bench.district import build
-from gateway.app import judge_rules, rest_gc
 from gateway.domain.camera import CheckBy
 from gateway.domain.observation import Instant, Step
 from gateway.domain.schedule import Due
 from gateway.feed import Feed
 from gateway.inventory import Inventory
 from gateway.ports import Credential, LiveState, ProbeContext, Secret
+from gateway.process import rest_gc
 from gateway.projection import Projection
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.judge import Judge
+from gateway.runtime.judge_rules import judge_rules
 from gateway.runtime.pipeline import Pipeline
 from gateway.runtime.supervisor import supervise
 from gateway.settings import NetworkSettings, PollSettings, Settings

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field, replace
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from fakes.leap_clock import LeapClock
 from fakes.pulling import QUICK, Pulling, until
 from wire.virtual_fleet import Fleet
 
-from adapters.onvif_push import PushDoor, push_path, push_routes
+from adapters.onvif_push import PushDoor, push_path, push_routes, sender_of
 from adapters.virtual.signals import SIGNALS, Message
 from gateway.domain.camera import Camera, ChannelId, Device, DeviceId, NodeId
 from gateway.domain.event import Event, EventKind, EventSource
@@ -162,3 +163,24 @@ def test_paths_are_short_stable_and_differ() -> None:
     assert len(paths) == 5000
     assert {len(path) for path in paths} == {19}
     assert push_path(DEVICE.id, KEY) == push_path(DEVICE.id, KEY)
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "sender"),
+    [
+        ("127.0.0.1", "", "127.0.0.1"),
+        ("127.0.0.1", "10.9.9.9", "127.0.0.1"),
+        ("127.0.0.2", "10.9.9.9", "10.9.9.9"),
+        ("127.0.0.2", "10.1.1.1, 10.9.9.9", "10.9.9.9"),
+        ("127.0.0.2", "10.9.9.9, 127.0.0.2", "10.9.9.9"),
+        ("127.0.0.2", "", ""),
+        ("127.0.0.2", "nonsense", ""),
+        ("::ffff:10.1.2.3", "10.9.9.9", "10.1.2.3"),
+    ],
+)
+def test_only_a_proxy_of_ours_is_believed_who_the_sender_is(
+    peer: str, forwarded: str, sender: str
+) -> None:
+    headers = {"X-Forwarded-For": forwarded} if forwarded else {}
+    request = make_mocked_request("POST", "/n/x", headers=headers).clone(remote=peer)
+    assert sender_of(request, {"127.0.0.2"}) == sender

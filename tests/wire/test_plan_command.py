@@ -13,10 +13,10 @@ import pytest
 from fakes.coverage_town import camera, degrees, point
 from fakes.ledger_rows import RECORD
 
-from gateway.app import open_store
 from gateway.domain.camera import Device, Node, NodeId, NodeKind
 from gateway.domain.coverage.place import CandidateSite, Place, PlaceId, PlaceList, SiteId
 from gateway.inventory import Inventory
+from gateway.opening import open_store
 from gateway.planning import PlanRequest
 from gateway.runtime.planning import PlanChild
 from gateway.settings import Settings, StoreSettings

@@ -26,6 +26,7 @@ TABLE: dict[Access, set[Role]] = {
     Access.PLAN: {Role.PLANNER, Role.ADMIN},
     Access.CENTER: {Role.CENTER, Role.OPERATOR, Role.ADMIN},
     Access.SIGNED: set(),
+    Access.DEVICE: set(),
     Access.AUDIT: {Role.AUDITOR, Role.ADMIN},
 }
 
