@@ -154,15 +154,15 @@ EVENT_ROWS = Counter("sightline_event_rows", "Rows of signals written", registry
 EVENT_INCIDENTS = Counter(
     "sightline_event_incidents", "Event incidents opened and closed", ["change"], registry=REGISTRY
 )
+POSTURES = Gauge(
+    "sightline_postures", "Postures that hold now, by level", ["level"], registry=REGISTRY
+)
 EVENTS_WAITING = Gauge(
     "sightline_event_rows_waiting", "Rows of the desk not yet committed", registry=REGISTRY
 )
 DELIVERIES = Counter(
     "sightline_deliveries",
     "Messages to a recipient by what became of an attempt",
-POSTURES = Gauge(
-    "sightline_postures", "Postures that hold now, by level", ["level"], registry=REGISTRY
-)
     ["recipient", "outcome"],
     registry=REGISTRY,
 )

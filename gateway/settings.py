@@ -85,12 +85,12 @@ class PollSettings(_Section):
     """How devices are asked."""
 
     cadence_s: Seconds = Field(30.0, description="routine interval of the liveness check")
-    signed_every_s: Seconds = Field(3600.0, description="interval of the signed check")
     heightened_cadence_s: Seconds | None = Field(
         None,
         description="interval where the posture is heightened; default: half of cadence_s, but not "
         "below check_s",
     )
+    signed_every_s: Seconds = Field(3600.0, description="interval of the signed check")
     connect_s: Seconds = Field(2.0, description="limit for connecting")
     check_s: Seconds = Field(3.0, description="limit for a whole check")
     recheck_s: Seconds = Field(5.0, description="interval of the re-checks of a suspect")
@@ -100,13 +100,13 @@ class PollSettings(_Section):
     per_uplink: int = Field(256, ge=1, description="healthy checks in flight below one uplink")
     kept_connections: int = Field(14_000, ge=0, description="idle connections kept at most")
 
-
     @property
     def heightened_s(self) -> float:
         """The interval of the liveness check where the posture is heightened."""
         if self.heightened_cadence_s is not None:
             return self.heightened_cadence_s
         return min(self.cadence_s, max(self.cadence_s / 2, self.check_s))
+
 
 class JudgeSettings(_Section):
     """How answers become states."""
@@ -346,6 +346,9 @@ class Settings(BaseSettings):
         if self.poll.check_s >= self.poll.cadence_s:
             msg = "poll.check_s: must be below poll.cadence_s"
             raise ValueError(msg)
+        if not self.poll.check_s <= self.poll.heightened_s <= self.poll.cadence_s:
+            msg = "poll.heightened_cadence_s: must lie between poll.check_s and poll.cadence_s"
+            raise ValueError(msg)
         return self
 
     @classmethod
@@ -378,9 +381,6 @@ def load(path: Path | None = None, environ: dict[str, str] | None = None) -> Set
     _read_secret_files(values, dict(os.environ) if environ is None else environ)
     try:
         return Settings(**values)
-        if not self.poll.check_s <= self.poll.heightened_s <= self.poll.cadence_s:
-            msg = "poll.heightened_cadence_s: must lie between poll.check_s and poll.cadence_s"
-            raise ValueError(msg)
     except ValidationError as error:
         raise SettingsError([_problem(e) for e in error.errors()]) from None
 
