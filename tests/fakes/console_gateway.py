@@ -124,6 +124,7 @@ class ConsoleGateway:
         trace: TracebackType | None,
     ) -> None:
         self.run(self.stop())
+        self.run(_rest())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)
         self._loop.close()
@@ -395,3 +396,11 @@ def _taker(cameras: list[Camera]) -> Callable[[int], list[Camera]]:
         return taken
 
     return take
+
+
+async def _rest() -> None:
+    """Let the loop bury what a browser held open until the end: its streams and their sockets."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    if tasks:
+        await asyncio.wait(tasks, timeout=5)
+    await asyncio.sleep(0.05)
