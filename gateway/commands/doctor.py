@@ -24,7 +24,7 @@ from gateway.commands.options import (
 )
 from gateway.errors import NotMigrated, SightlineError
 from gateway.inventory import Inventory
-from gateway.opening import open_store
+from gateway.opening import make_store, open_store
 from gateway.process import SPARE_FILES
 from gateway.settings import Settings
 
@@ -86,8 +86,16 @@ async def examine(settings: Settings) -> list[Diagnosis]:
 
 
 async def _store(settings: Settings) -> tuple[Diagnosis, Inventory]:
+    """A diagnosis makes nothing: a store that is not there yet is said to be missing."""
     try:
-        async with asyncio.timeout(60), open_store(settings, migrate=False) as store:
+        if not await make_store(settings).exists():
+            found = f"none in {settings.store.state_dir} yet"
+            fix = "sightline import FILE makes one; else the right --config, and the right user"
+            return Diagnosis("store", Level.WARN, found, fix), Inventory()
+        async with (
+            asyncio.timeout(60),
+            open_store(settings, migrate=False, create=False) as store,
+        ):
             await store.ping()
             inventory = await store.load_inventory(shapes=False)
     except NotMigrated:

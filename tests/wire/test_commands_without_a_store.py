@@ -1,5 +1,6 @@
 """On a machine without a store a wrong call, or one that only reads, makes none."""
 
+import json
 import os
 import subprocess
 import sys
@@ -55,6 +56,16 @@ def test_a_dry_run_of_the_first_import_makes_no_store(tmp_path: Path) -> None:
     done = sightline("import", str(FOLDER / "good-nodes.csv"), "--dry-run", state=state)
     assert done.returncode == 0, done.stderr
     assert "dry run" in done.stdout
+    assert not state.exists()
+
+
+def test_a_diagnosis_makes_none_and_says_what_would(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    done = sightline("doctor", "--json", state=state)
+    assert done.returncode in (0, 1), done.stderr
+    store = next(line for line in json.loads(done.stdout) if line["what"] == "store")
+    assert (store["level"], store["found"]) == ("warn", f"none in {state} yet")
+    assert "sightline import" in store["fix"]
     assert not state.exists()
 
 
