@@ -2,6 +2,7 @@
 
 import logging
 import re
+import ssl
 import sys
 from collections.abc import MutableMapping
 from typing import Any
@@ -29,6 +30,30 @@ def _scrub_event(
         if isinstance(value, str):
             event[key] = scrub(value)
     return event
+
+
+_HUNG_UP: tuple[tuple[str, type[Exception] | tuple[type[Exception], ...], str], ...] = (
+    ("Fatal error on SSL", RuntimeError, "the handler is closed"),
+    ("Error occurred during shutdown", RuntimeError, "the handler is closed"),
+    ("Future exception was never retrieved", (ConnectionError, ssl.SSLError), ""),
+)
+"""What uvloop logs as an error when the other side resets a TLS connection: how the message begins,
+what was raised, how its text ends. First two: uvloop still has bytes for a socket that it has closed
+already. Last: nobody waits for the handshake any longer, since its time was over first."""
+
+
+def calm_hang_ups(record: logging.LogRecord) -> bool:
+    """Filter of asyncio's logger: what a device does to its connection is data, no error of ours.
+
+    The check that asked the device has its verdict, which is counted; the line stays for debugging.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    text = record.getMessage()
+    for begins, kinds, ends in _HUNG_UP:
+        if text.startswith(begins) and isinstance(error, kinds) and str(error).endswith(ends):
+            record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+            return logging.getLogger().isEnabledFor(logging.DEBUG)
+    return True
 
 
 def configure(level: str = "info", fmt: str = "auto") -> None:
@@ -68,3 +93,4 @@ def configure(level: str = "info", fmt: str = "auto") -> None:
     root.setLevel(level.upper())
     for noisy in ("asyncio", "aiohttp.access", "zeep"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("asyncio").addFilter(calm_hang_ups)

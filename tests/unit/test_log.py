@@ -2,6 +2,7 @@
 
 import json
 import logging
+import ssl
 from collections.abc import Iterator
 
 import pytest
@@ -12,9 +13,12 @@ from gateway.log import configure, scrub
 
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
-    root = logging.getLogger()
+    root, asyncios = logging.getLogger(), logging.getLogger("asyncio")
     handlers, level = list(root.handlers), root.level
+    filters, calm = list(asyncios.filters), asyncios.level
     yield
+    asyncios.filters[:] = filters
+    asyncios.setLevel(calm)
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
@@ -82,3 +86,47 @@ def test_lines_below_the_level_are_dropped(capsys: pytest.CaptureFixture[str]) -
     structlog.get_logger("sightline.test").info("hello")
     written = capsys.readouterr().err
     assert written == ""
+
+
+CLOSED = RuntimeError(
+    "unable to perform operation on <TCPTransport closed=True>; the handler is closed"
+)
+
+
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        ("Fatal error on SSL protocol\nprotocol: x\ntransport: y", CLOSED),
+        ("Error occurred during shutdown\nprotocol: x", CLOSED),
+        ("Future exception was never retrieved\nfuture: x", ConnectionResetError(104, "reset")),
+        ("Future exception was never retrieved\nfuture: x", ssl.SSLError(1, "bad record mac")),
+    ],
+)
+def test_a_tls_camera_that_hangs_up_is_no_error_of_ours_but_can_be_seen_for_debugging(
+    message: str, error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure("info", "json")
+    logging.getLogger("asyncio").error(message, exc_info=error)
+    assert capsys.readouterr().err == ""
+    configure("debug", "json")
+    logging.getLogger("asyncio").error(message, exc_info=error)
+    assert json.loads(capsys.readouterr().err)["level"] == "debug"
+
+
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        ("Fatal error on SSL protocol", ValueError("data_received() failed")),
+        ("Fatal error on SSL protocol", RuntimeError("cannot switch state from 1 to 2")),
+        ("Task exception was never retrieved", ConnectionResetError(104, "reset")),
+        ("Future exception was never retrieved", KeyError("x")),
+        ("Exception in callback f()", CLOSED),
+    ],
+)
+def test_other_trouble_of_the_event_loop_stays_an_error(
+    message: str, error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure("info", "json")
+    logging.getLogger("asyncio").error(message, exc_info=error)
+    line = json.loads(capsys.readouterr().err)
+    assert (line["level"], line["logger"]) == ("error", "asyncio")
