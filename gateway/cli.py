@@ -34,6 +34,7 @@ VERBS = {
     "keys": "gateway.commands.keys:keys",
     "token": "gateway.commands.token:token",
     "audit": "gateway.commands.audit:audit",
+    "posture": "gateway.commands.posture:posture",
     "rules": "gateway.commands.rules:rules",
 }
 """Where each verb lives. Only the one that is called is loaded: the service must stay small."""

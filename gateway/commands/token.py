@@ -33,7 +33,7 @@ _SPAN = re.compile(r"([1-9]\d{0,4})([hdw])")
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
-def parse_span(text: str) -> timedelta:
+def parse_span(text: str, option: str = "--expires") -> timedelta:
     """A span such as `12h`, `30d` or `4w`.
 
     Raises:
@@ -41,7 +41,7 @@ def parse_span(text: str) -> timedelta:
     """
     found = _SPAN.fullmatch(text.strip().lower())
     if found is None:
-        raise UsageError(f"--expires: {text!r} is no span; write 12h, 30d or 4w")
+        raise UsageError(f"{option}: {text!r} is no span; write 12h, 30d or 4w")
     return int(found[1]) * _UNITS[found[2]]
 
 

@@ -19,9 +19,10 @@ from gateway.domain.alerting.cloudevent import SOURCE
 from gateway.domain.alerting.correlate import Case, Correlator
 from gateway.domain.alerting.loop import Answered, take_step
 from gateway.domain.alerting.plan import Planner
+from gateway.domain.alerting.posture import is_division
 from gateway.domain.alerting.rows import Alert, EventIncident, Mute, Posture, Receipt
 from gateway.domain.alerting.rules import Makes, Rule, RuleBook
-from gateway.domain.camera import DeviceId
+from gateway.domain.camera import DeviceId, GridId
 from gateway.domain.coverage.rows import BlindSpot
 from gateway.domain.event import Event, EventKind
 from gateway.domain.ledger import Changes, Outage
@@ -467,6 +468,10 @@ class Desk:
     def postures(self) -> Sequence[Posture]:
         """Those that hold or will (planned ones of a week), in order of their beginning."""
         return self.postures_held.known(self._now())
+
+    def is_area(self, area: str) -> bool:
+        """The beginning of a division code, or a grid cell of the archive."""
+        return is_division(area) or GridId(area) in self.atlas.inventory.grids
 
     def mutes(self) -> Sequence[Mute]:
         """Those that hold or will, in order of their beginning."""

@@ -6,15 +6,21 @@ store (API, `sightline posture`) + planned windows -> holding -> desk (who is to
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 
-from gateway.domain.alerting.posture import SCHEDULE, PlannedPosture, level_at, occurrences
+from gateway.domain.alerting.posture import (
+    SCHEDULE,
+    PlannedPosture,
+    ended_at,
+    level_at,
+    occurrences,
+    to_end,
+)
 from gateway.domain.alerting.rows import Posture, PostureLevel
 from gateway.domain.camera import DeviceId
-from gateway.errors import Refused, StoreUnavailable
+from gateway.errors import StoreUnavailable
 from gateway.inventory import Inventory
 from gateway.metrics import POSTURES
 from gateway.ports import AuditEntry, Clock, Role, Store
@@ -89,11 +95,14 @@ class Postures:
 
     def settle(self, now: datetime) -> None:
         """Work out which hold now; tells `changed` when they are others than before."""
+        self._stored = {
+            row.id: row
+            for row in self._stored.values()
+            if row.until_at is None or row.until_at > now
+        }
         rows = (*self._stored.values(), *occurrences(self.planned, now, now + timedelta(seconds=1)))
         holding = tuple(
-            row
-            for row in sorted(rows, key=lambda one: (one.from_at, one.id))
-            if row.from_at <= now and (row.until_at is None or row.until_at > now)
+            row for row in sorted(rows, key=lambda one: (one.from_at, one.id)) if row.from_at <= now
         )
         if holding == self.holding:
             return
@@ -168,22 +177,3 @@ class Postures:
                 )
             )  # fmt: skip
             del self._begun[row.id]
-
-
-def to_end(rows: Iterable[Posture], posture_id: str) -> Posture:
-    """The one that is to be ended.
-
-    Raises:
-        Refused: none that holds or will has this id, or a planned window brought it.
-    """
-    if posture_id.startswith("planned-"):
-        raise Refused("this window is planned in the rules: set routine for its area instead")
-    found = next((row for row in rows if row.id == posture_id), None)
-    if found is None:
-        raise Refused(f"no posture that holds or will has the id {posture_id}")
-    return found
-
-
-def ended_at(row: Posture, now: datetime) -> Posture:
-    """A posture that ends now; one that had not begun never will."""
-    return replace(row, from_at=min(row.from_at, now), until_at=now)

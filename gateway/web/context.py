@@ -81,7 +81,11 @@ class EventDesk(Protocol):
         ...
 
     def postures(self) -> Sequence[Posture]:
-        """Those that hold or will."""
+        """Those that hold or will, planned ones of a week included."""
+        ...
+
+    def is_area(self, area: str) -> bool:
+        """The beginning of a division code, or a grid cell of the archive."""
         ...
 
     def mutes(self) -> Sequence[Mute]:
@@ -90,6 +94,10 @@ class EventDesk(Protocol):
 
     async def set_posture(self, posture: Posture) -> None:
         """Add or replace a posture; stored before it holds."""
+        ...
+
+    async def end_posture(self, posture_id: str) -> Posture:
+        """End a posture now; raises `Refused` where there is none, or a planned window brought it."""
         ...
 
     async def set_mute(self, mute: Mute) -> None:

@@ -1,6 +1,7 @@
 """Signals, event incidents, the feed of alerts; posture, mutes and rules."""
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,9 +9,11 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from gateway.domain.alerting.posture import is_division, to_end
 from gateway.domain.alerting.rows import AlertState, Mute, Posture, PostureLevel
 from gateway.domain.camera import ChannelId
 from gateway.domain.event import EventKind
+from gateway.errors import Refused
 from gateway.ports.events import EventQuery
 from gateway.web import problems
 from gateway.web.access import Access, Route
@@ -27,7 +30,6 @@ FILTERS = frozenset(
     {"since", "until", "open", "channel", "sensor", "kind", "grid", "limit", "cursor"}
 )
 CURSOR_MOST = 10**NUMBER_DIGITS - 1
-AREA_DIGITS = 12
 
 
 def event_query(params: Params) -> EventQuery:
@@ -170,20 +172,25 @@ class _Body:
         self.errors.append({"name": name, "reason": reason})
 
     def span(self, now: datetime) -> _Span:
+        from_at = now
+        try:
+            from_at = parse_time(self.fields["from"]) if "from" in self.fields else now
+        except ValueError as error:
+            self.wrong("from", str(error))
         try:
             until_at = parse_time(self.fields["until"])
         except ValueError as error:
             self.wrong("until", str(error))
             until_at = now
-        if until_at <= now and not self.errors:
-            self.wrong("until", "lies in the past")
-        return _Span(now, until_at)
+        if until_at <= max(now, from_at) and not self.errors:
+            self.wrong("until", "lies in the past" if until_at <= now else "lies before from")
+        return _Span(from_at, until_at)
 
-    def area(self) -> str:
+    def area(self, known: Callable[[str], bool] = is_division) -> str:
         text = self.fields["area"]
         if text == "all":
             return ""
-        if not (text.isascii() and text.isdecimal() and len(text) <= AREA_DIGITS):
+        if not known(text):
             self.wrong("area", "must be the beginning of a division code, or all")
         return text
 
@@ -201,11 +208,11 @@ async def set_posture(request: web.Request) -> web.Response:
     """POST /api/v1/postures: routine or heightened, for an area, until when, why."""
     Params(request, ()).check()
     desk = desk_of(request)
-    body = _Body(await read_body(request, ("level", "area", "until", "reason")))
+    body = _Body(await read_body(request, ("level", "area", "until", "reason"), ("from",)))
     context = request.app[CONTEXT]
     span = body.span(context.clock.utc(context.clock.now()))
     level = body.choice("level", set(PostureLevel))
-    area = body.area()
+    area = body.area(desk.is_area)
     body.check()
     actor = request[IDENTITY].token.name
     posture = Posture(
@@ -220,6 +227,22 @@ async def set_posture(request: web.Request) -> web.Response:
     async with audited(request, "posture.set", area or "all", detail=f"{level} {posture.id}"):
         await desk.set_posture(posture)
     return await send_json(request, row(posture), context.projection.as_of, status=201)
+
+
+async def end_posture(request: web.Request) -> web.Response:
+    """DELETE /api/v1/postures/{id}: ends it now; one that is to come will not."""
+    Params(request, ()).check()
+    desk = desk_of(request)
+    context, posture_id = request.app[CONTEXT], request.match_info["id"]
+    if not is_plain(posture_id):
+        raise Problem(problems.NOT_FOUND, "no posture has this id")
+    try:
+        to_end(desk.postures(), posture_id)
+    except Refused as error:
+        raise Problem(problems.NOT_FOUND, str(error)) from None
+    async with audited(request, "posture.end", posture_id):
+        ended = await desk.end_posture(posture_id)
+    return await send_json(request, row(ended), context.projection.as_of)
 
 
 async def set_mute(request: web.Request) -> web.Response:
@@ -256,6 +279,7 @@ ROUTES = (
     Route("GET", "/api/v1/alert-rules", list_rules, Access.READ),
     Route("GET", "/api/v1/postures", list_postures, Access.READ),
     Route("POST", "/api/v1/postures", set_posture, Access.OPERATE),
+    Route("DELETE", "/api/v1/postures/{id}", end_posture, Access.OPERATE),
     Route("GET", "/api/v1/mutes", list_mutes, Access.READ),
     Route("POST", "/api/v1/mutes", set_mute, Access.OPERATE),
 )

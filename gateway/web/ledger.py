@@ -120,8 +120,10 @@ async def get_incident(request: web.Request) -> web.Response:
     return await send_json(request, content, context.projection.as_of)
 
 
-async def read_body(request: web.Request, fields: tuple[str, ...]) -> dict[str, str]:
-    """A JSON object of exactly these text fields.
+async def read_body(
+    request: web.Request, fields: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> dict[str, str]:
+    """A JSON object of these text fields, all of them but the optional ones.
 
     Raises:
         Problem: not-json, too-large, or bad-body with one entry an error.
@@ -134,8 +136,12 @@ async def read_body(request: web.Request, fields: tuple[str, ...]) -> dict[str, 
         raise Problem(problems.BAD_BODY, f"is not JSON: {error}") from None
     if not isinstance(body, dict):
         raise Problem(problems.BAD_BODY, "must be a JSON object")
-    errors = [{"name": k[:64], "reason": "is not known here"} for k in body if k not in fields]
-    for name in fields:
+    errors = [
+        {"name": k[:64], "reason": "is not known here"}
+        for k in body
+        if k not in (*fields, *optional)
+    ]
+    for name in (*fields, *(name for name in optional if name in body)):
         value = body.get(name)
         if not isinstance(value, str):
             errors.append({"name": name, "reason": "must be a text"})

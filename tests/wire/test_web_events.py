@@ -86,6 +86,50 @@ async def test_a_posture_is_set_with_who_why_until_and_written_into_the_audit_lo
     assert stored.postures[0].reason == "重大活动"
 
 
+async def test_a_posture_is_ended_by_its_id_and_one_to_come_is_taken_back() -> None:
+    async with running(district(3)) as service:
+        hours = [(service.now() + timedelta(hours=n)).isoformat() for n in range(4)]
+        body = {"level": "heightened", "area": "all", "until": hours[2], "reason": "重大活动"}
+        ids = []
+        for more in ({}, {"from": hours[1]}):
+            _, posture, _ = await service.call("POST", "/api/v1/postures", json=body | more)
+            ids.append(posture["id"])
+        ended = [
+            await service.call("DELETE", f"/api/v1/postures/{one}", role=Role.OPERATOR)
+            for one in ids
+        ]
+        again, _, _ = await service.call("DELETE", f"/api/v1/postures/{ids[0]}")
+        left = await service.get("/api/v1/postures")
+        lines = await service.store.audit()
+
+    assert [status for status, _, _ in ended] == [200, 200]
+    assert all(row["until_at"] is not None for _, row, _ in ended)
+    assert again == 404
+    assert left["items"] == []
+    assert [line.action for line in lines] == ["posture.end"] * 2 + ["posture.set"] * 2
+
+
+async def test_a_window_that_ends_before_it_begins_and_an_unknown_cell_are_refused() -> None:
+    async with running(district(3)) as service:
+        assert service.desk is not None
+        service.desk.atlas.take_inventory(district(3))
+        hours = [(service.now() + timedelta(hours=n)).isoformat() for n in range(4)]
+        body = {"level": "heightened", "until": hours[1], "reason": "r"}
+        answers = [
+            await service.call("POST", "/api/v1/postures", json=body | more)
+            for more in (
+                {"area": "all", "from": hours[2]},
+                {"area": "all", "from": "soon"},
+                {"area": "g-none"},
+                {"area": "610802100g0"},
+            )
+        ]
+
+    assert [status for status, _, _ in answers] == [400, 400, 400, 201]
+    names = [problem["errors"][0]["name"] for _, problem, _ in answers[:3]]
+    assert names == ["until", "from", "area"]
+
+
 async def test_a_mute_of_everything_names_nothing() -> None:
     async with running(district(3)) as service:
         until = (service.now() + timedelta(hours=2)).isoformat()

@@ -1,15 +1,18 @@
 """Which posture (平战联控) holds at a place and time, which windows are planned, and who silenced what."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 
 from gateway.domain.alerting.hours import DAY_MINUTES, SHANGHAI, span_of
 from gateway.domain.alerting.rows import Mute, Posture, PostureLevel
+from gateway.errors import Refused
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 SCHEDULE = "schedule"
 """Who set what a planned window brought."""
+PLANNED = "planned-"
+"""How ids of planned windows begin."""
 DIVISION_DIGITS = 12
 
 
@@ -48,6 +51,28 @@ def level_at(postures: Iterable[Posture], area: str, at: datetime, grid: str = "
 def is_division(area: str) -> bool:
     """The beginning of a division code (district, township, village), or "" = the district."""
     return not area or (area.isascii() and area.isdecimal() and len(area) <= DIVISION_DIGITS)
+
+
+# --- ending one
+
+
+def to_end(rows: Iterable[Posture], posture_id: str) -> Posture:
+    """The one that is to be ended.
+
+    Raises:
+        Refused: none that holds or will has this id, or a planned window brought it.
+    """
+    if posture_id.startswith(PLANNED):
+        raise Refused("this window is planned in the rules: set routine for its area instead")
+    found = next((row for row in rows if row.id == posture_id), None)
+    if found is None:
+        raise Refused(f"no posture that holds or will has the id {posture_id}")
+    return found
+
+
+def ended_at(row: Posture, now: datetime) -> Posture:
+    """A posture that ends now; one that had not begun never will."""
+    return replace(row, from_at=min(row.from_at, now), until_at=now)
 
 
 # --- planned windows
@@ -106,7 +131,7 @@ def _of_day(window: PlannedPosture, day: date) -> Iterator[Posture]:
         last += DAY_MINUTES if last <= first else 0
         for area in window.areas or ("",):
             yield Posture(
-                f"planned-{window.name}-{day:%Y%m%d}-{hours}-{area or 'all'}",
+                f"{PLANNED}{window.name}-{day:%Y%m%d}-{hours}-{area or 'all'}",
                 window.level,
                 area,
                 midnight + timedelta(minutes=first),
