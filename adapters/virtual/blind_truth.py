@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from adapters.virtual.compare import DOWN_KINDS, Offence, Rules, WatchedSpan
+from adapters.virtual.compare import DOWN_KINDS, Offence
+from adapters.virtual.intervals import Rules, WatchedSpan
 from adapters.virtual.model import TruthRow
 from adapters.virtual.sight import Viewers
 from adapters.virtual.truth import when

@@ -11,7 +11,8 @@ from typing import Any
 
 import aiohttp
 
-from adapters.virtual.demo import Demo, Narrator, Wish
+from adapters.virtual.demo import Demo, Narrator
+from adapters.virtual.demo_processes import Wish
 from gateway.runtime.stats import quantile
 
 LENGTH_S = 180.0
@@ -35,14 +36,14 @@ class Read(Demo):
             await asyncio.gather(reader, return_exceptions=True)
 
     async def _read(self) -> None:
-        headers = {"Authorization": f"Bearer {self.token}"}
+        headers = {"Authorization": f"Bearer {self.processes.token}"}
         async with aiohttp.ClientSession(headers=headers) as http:
             number = 0
             while True:
                 path = PATHS[number % len(PATHS)]
                 number += 1
                 begun = time.perf_counter()
-                async with http.get(f"{self.url}/{path}") as response:
+                async with http.get(f"{self.processes.url}/{path}") as response:
                     await response.read()
                 self.took[path].append(time.perf_counter() - begun)
                 await asyncio.sleep(EVERY_S)
@@ -53,7 +54,7 @@ def run(cameras: int = 12_328, seed: int = 1) -> dict[str, object]:
     with tempfile.TemporaryDirectory(prefix="sightline-bench-") as folder:
         path = Path(folder)
         path.chmod(0o711)
-        wish = Wish(seed, cameras, LENGTH_S, 30.0, 0, path, as_json=True)
+        wish = Wish(seed, cameras, LENGTH_S, 30.0, 0, path)
         demo = Read(wish, Narrator(as_json=True))
         result = asyncio.run(demo.run()) or {}
     api = {

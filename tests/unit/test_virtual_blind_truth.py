@@ -9,7 +9,7 @@ from typing import Any
 
 from adapters.virtual import plane
 from adapters.virtual.blind_truth import BlindVerdict, SpotRow, compare_spots, read_spots
-from adapters.virtual.compare import Rules, WatchedSpan
+from adapters.virtual.intervals import Rules, WatchedSpan
 from adapters.virtual.model import TruthRow
 from adapters.virtual.sight import Viewers, viewers
 from gateway.domain.camera import ChannelId

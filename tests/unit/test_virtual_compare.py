@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from adapters.virtual.compare import Comparison, Rules, WatchedSpan, compare, percentile
+from adapters.virtual.compare import Comparison, compare, percentile
+from adapters.virtual.intervals import Rules, WatchedSpan
 from adapters.virtual.model import TruthRow
 from adapters.virtual.rows import LedgerRows, read_row
 from gateway.domain.camera import ChannelId, NodeId

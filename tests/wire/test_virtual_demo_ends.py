@@ -7,22 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from adapters.virtual.demo import Demo, Narrator, Wish, make_folder
+from adapters.virtual.demo import Demo, Narrator, make_folder
+from adapters.virtual.demo_processes import Wish
 from gateway.errors import Unavailable
 
 
 @pytest.fixture
 async def show(tmp_path: Path) -> AsyncIterator[Demo]:
     """A demo under way: a district that obeys and says nothing, a gateway that ends by itself."""
-    demo = Demo(Wish(1, 50, None, 30.0, 0, tmp_path, False), Narrator(as_json=True))
+    demo = Demo(Wish(1, 50, None, 30.0, 0, tmp_path), Narrator(as_json=True))
     pipe = asyncio.subprocess.PIPE
-    demo.district = await asyncio.create_subprocess_exec("cat", stdin=pipe, stdout=pipe)
-    demo.gateway = await asyncio.create_subprocess_exec("sh", "-c", "sleep 0.3; exit 7")
+    demo.processes.district = await asyncio.create_subprocess_exec("cat", stdin=pipe, stdout=pipe)
+    demo.processes.gateway = await asyncio.create_subprocess_exec("sh", "-c", "sleep 0.3; exit 7")
     (tmp_path / "gateway.log").write_text("its last words\n", encoding="utf-8")
     try:
         yield demo
     finally:
-        await demo._stop()
+        await demo.processes.stop()
 
 
 async def test_the_open_end_notices_a_gateway_that_died(show: Demo) -> None:
@@ -32,7 +33,9 @@ async def test_the_open_end_notices_a_gateway_that_died(show: Demo) -> None:
 
 
 async def test_a_measured_demo_notices_it_too(show: Demo) -> None:
-    await show.events.put({"event": "started", "kinds": {"dip": 1}, "at": "2026-01-01T00:00Z"})
+    await show.processes.events.put(
+        {"event": "started", "kinds": {"dip": 1}, "at": "2026-01-01T00:00Z"}
+    )
     async with asyncio.timeout(10):
         with pytest.raises(Unavailable, match="the gateway ended with 7"):
             await show._measured(180.0)

@@ -12,7 +12,8 @@ import pytest
 from typer.testing import CliRunner
 from wire.virtual_fleet import Fleet, ask, call
 
-from adapters.virtual.compare import Rules, WatchedSpan, compare, intervals
+from adapters.virtual.compare import compare
+from adapters.virtual.intervals import Rules, WatchedSpan, intervals
 from adapters.virtual.model import Trouble, TruthRow
 from adapters.virtual.rows import LedgerRows
 from adapters.virtual.runner import Runner
