@@ -99,7 +99,7 @@ def demo(
     """Watch the virtual district: store, 12,328 cameras, a script of troubles, the gateway.
 
     Without --for it runs until Ctrl-C. With it, the ledger is compared with the truth at the end, and the
-    exit code is 1 where they differ.
+    exit code is 1 where they differ, or where it was ended before.
     """
     length_s = parse_seconds(for_) if for_ else None
     check_cadence(cadence)
@@ -116,6 +116,9 @@ def demo(
         if state_dir is None:
             shutil.rmtree(folder, ignore_errors=True)
     if result is None:
+        if length_s is not None:
+            tell.say("[red]ended before the comparison: nothing is proved[/]  未完成比对")
+            raise typer.Exit(1)
         return
     if as_json:
         typer.echo(json.dumps(result, ensure_ascii=False))

@@ -2,6 +2,7 @@
 
 import asyncio
 import stat
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -39,6 +40,21 @@ async def test_a_measured_demo_notices_it_too(show: Demo) -> None:
     async with asyncio.timeout(10):
         with pytest.raises(Unavailable, match="the gateway ended with 7"):
             await show._measured(180.0)
+
+
+async def test_a_demo_that_is_ended_before_it_has_compared_proves_nothing(tmp_path: Path) -> None:
+    demo = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway", "demo", "--for", "60s", "--cameras", "50", "--port", "0",
+        "--json", "--state-dir", str(tmp_path),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert demo.stderr is not None
+    async with asyncio.timeout(60):
+        assert await demo.stderr.readline()
+        demo.terminate()
+        told, said = await demo.communicate()
+    assert (demo.returncode, told) == (1, b"")
+    assert b"nothing is proved" in said
 
 
 def test_a_folder_that_is_there_keeps_its_mode_a_new_one_lets_the_stores_user_through(
