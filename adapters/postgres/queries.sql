@@ -88,7 +88,7 @@ ORDER BY place, id;
 -- name: archive_grids
 -- $2: with their shapes.
 SELECT id, name, village,
-       CASE WHEN $2::boolean THEN polygons ELSE '[]' END AS polygons
+       CASE WHEN $2::boolean THEN polygons ELSE '[]' END AS polygons, beat, posts
 FROM sightline.grids
 LEFT JOIN unnest((SELECT ids FROM sightline.archive_order WHERE kind = 'grids'))
     WITH ORDINALITY AS o (key, place) ON o.key = id COLLATE "C"

@@ -187,7 +187,14 @@ CAMERAS = _kind(
     repeats="device source_token township village grid manufacturer model maintainer carrier contact",
     archive=_packed,
 )
-GRIDS = _kind("grids", GridCell, write={"polygons": to_json}, repeats="id village", polygons=_rings)
+GRIDS = _kind(
+    "grids",
+    GridCell,
+    write={"polygons": to_json, "posts": _json_text_map},
+    repeats="id village beat",
+    polygons=_rings,
+    posts=orjson.loads,
+)
 WINDOWS = _kind("windows", Window)
 ARCHIVE: tuple[Kind[Any], ...] = (DIVISIONS, NODES, DEVICES, CAMERAS, GRIDS, WINDOWS)
 """The versioned tables of the archive; the names are also the fields of `Inventory`."""

@@ -120,6 +120,8 @@ CREATE TABLE sightline.grids (
     polygons jsonb NOT NULL,  -- polygons of rings of [lon, lat], WGS-84, as in GeoJSON
     valid_from timestamptz NOT NULL,  -- import that brought this version
     valid_to timestamptz,  -- import that replaced it; null = current
+    beat text NOT NULL,  -- police beat it belongs to
+    posts jsonb NOT NULL,  -- references to the posts to inform, by role
     PRIMARY KEY (id, valid_from)
 );
 CREATE UNIQUE INDEX grids_current ON sightline.grids (id) WHERE valid_to IS NULL;

@@ -6,7 +6,7 @@
 | `nodes.csv` | id, kind, name, parent_id, maintainer, carrier, contact |
 | `divisions.csv` | code, name, parent, source |
 | `windows.csv` | id, target, starts_at, ends_at, daily_from, daily_to, reason |
-| `grids.geojson` | id, name, village_code, township_code, synthetic; Polygon or MultiPolygon |
+| `grids.geojson` | id, name, village_code, township_code, beat, posts, synthetic; Polygon or MultiPolygon |
 | `places.geojson` | id, name, kind, weight, synthetic; Point, LineString or Polygon |
 | `footprints.geojson` | id, synthetic; Polygon: buildings |
 | `prohibited.geojson` | id, name, kind, synthetic; Polygon: where no camera may look |
@@ -191,6 +191,8 @@ def _grid_features(grids: Iterable[GridCell]) -> Iterator[Mapping[str, object]]:
                 "name": cell.name,
                 "village_code": cell.village,
                 "township_code": cell.village[:9],
+                "beat": cell.beat,
+                **cell.posts,
                 "synthetic": True,
             },
             "geometry": {

@@ -330,9 +330,23 @@ def _number(
             f"{village.name}第{serial}网格",
             village.code,
             _rings(shape),
+            f"{village.name}警务区",
+            _posts(f"{village.code}{serial:03d}", village.code),
         )
         cells.append((cell, shape))
     return cells
+
+
+def _posts(grid: str, village: DivisionCode) -> dict[str, str]:
+    """Who is to be informed, as numbers of posts in the center's directory; a third has no volunteers."""
+    found = {
+        "grid_worker": f"GW-{grid}",
+        "beat_officer": f"BO-{village}",
+        "village_chief": f"VC-{village}",
+    }
+    if int(grid) % 3:
+        found["volunteers"] = f"TC-{village[:9]}"
+    return found
 
 
 def _rings(shape: BaseGeometry) -> tuple[tuple[tuple[Point, ...], ...], ...]:

@@ -115,6 +115,11 @@ ALIASES: dict[Kind, dict[str, str]] = {
         "village_code": "村编码 社区编码 村社区编码 所属村社区 所属村 所属社区 村 社区 "
         "parentvillagecode village",
         "township_code": "乡镇编码 街道编码 乡镇 街道",
+        "beat": "警务区 所属警务区 警务区编码 警务区编号 警格 所属警格 policebeat",
+        "grid_worker": "网格员岗位 网格员联系编码 网格员通讯编码",
+        "beat_officer": "警格民警岗位 社区民警岗位 警务区民警岗位 民警联系编码",
+        "village_chief": "村长岗位 村社区长岗位 村主任岗位 村社区长联系编码",
+        "volunteers": "驼城义警 义警队 义警联系编码 驼城义警联系编码",
         "synthetic": "",
         "geometry": "图形 边界",
     },

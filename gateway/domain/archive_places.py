@@ -23,6 +23,7 @@ from gateway.domain.camera import (
     NodeKind,
     Window,
 )
+from gateway.domain.linking import ROLES
 
 LOCAL = timezone(timedelta(hours=8), "Asia/Shanghai")
 """China has one time zone and no summer time: times without an offset are meant so."""
@@ -32,6 +33,12 @@ _PARENT_DIGITS = {6: 0, 9: 6, 12: 9}
 _RING_POINTS = 4
 DAY_S = 86_400
 _CLOCK = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?")
+
+REFERENCE_MOST = 64
+PERSONAL = re.compile(
+    r"(?<!\d)(?:\+?86[- ]?)?1[3-9]\d[- ]?\d{4}[- ]?\d{4}(?!\d)|(?<!\d)\d{17}[\dXx](?!\d)"
+)
+"""A mobile number or an identity number: it belongs to a person, not to a post."""
 
 NODE_KINDS: dict[str, NodeKind] = {
     **{kind.value: kind for kind in NodeKind},
@@ -157,8 +164,28 @@ def read_grids(tables: Sequence[Table], context: ArchiveContext) -> list[GridCel
                 table.findings.add(
                     "bad_geometry", row, table.names.get("geometry", "geometry"), text
                 )
-            found[text] = GridCell(GridId(text), cells.get("name", ""), village, polygons or ())
+            found[text] = GridCell(
+                GridId(text),
+                cells.get("name", ""),
+                village,
+                polygons or (),
+                cells.get("beat", ""),
+                _posts(table, row, cells),
+            )
     return list(found.values())
+
+
+def _posts(table: Table, row: int, cells: Cells) -> dict[str, str]:
+    """What each post of a cell is reached by; what points to a person is set aside."""
+    found = {}
+    for role in ROLES:
+        text = narrow(cells.get(role, ""))
+        if len(text) > REFERENCE_MOST or PERSONAL.search(text):
+            # What it was is not repeated: the repair list is read by many.
+            table.findings.add("personal_contact", row, table.names.get(role, role), "")
+        elif text:
+            found[role] = text
+    return found
 
 
 def read_polygons(text: str) -> Polygons | None:

@@ -128,6 +128,11 @@ CATALOGUE: dict[str, Rule] = {
         "rows of one device name different serial numbers or MACs; the device has none",
         "同一设备的序列号或MAC不一致，设备身份不予核对",
     ),
+    "personal_contact": Rule(
+        D,
+        "a post is named by a reference of its own, not by a mobile number or an identity number",
+        "岗位应填写岗位联系编码，不得填写个人手机号或身份证号",
+    ),
     "bad_geometry": Rule(D, "this is not a valid polygon in WGS-84 degrees", "图形无效"),
     "shifted_row": Rule(
         D, "the row has more cells than the header: a comma without quotes?", "本行列数多于表头"

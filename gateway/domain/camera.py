@@ -119,12 +119,21 @@ class Division:
 
 @dataclass(frozen=True, slots=True)
 class GridCell:
-    """One grid cell (网格): a list of polygons, each a list of rings, WGS-84 as in GeoJSON."""
+    """One grid cell (网格).
+
+    Attributes:
+        polygons: a list of polygons, each a list of rings, WGS-84 as in GeoJSON.
+        beat: the police beat (警务区) it belongs to, as the archive names it.
+        posts: by role (`gateway.domain.linking.ROLES`) what the center's directory is asked by: a
+            reference to a post, never a person.
+    """
 
     id: GridId
     name: str
     village: DivisionCode
     polygons: tuple[tuple[tuple[tuple[float, float], ...], ...], ...] = ()
+    beat: str = ""
+    posts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,7 +220,7 @@ class Atlas:
 
     def tell_links(self, links: Sequence[GridLink]) -> list[dict[str, Any]]:
         """Links as a message tells them."""
-        return links_of(links, self.names)
+        return links_of(links, self.names, self.inventory.grids)
 
     def tell_cameras(self, row: EventIncident) -> list[dict[str, Any]]:
         """Cameras that can see the place, as they see now (not when it began)."""

@@ -299,6 +299,8 @@ def archive(count: int = 3) -> Inventory:
                 "网格一",
                 DivisionCode("610802101201"),
                 ((((109.7, 38.2), (109.8, 38.2), (109.8, 38.3), (109.7, 38.2)),),),
+                "镇东警务区",
+                {"grid_worker": "GW-1", "volunteers": "TC-610802101"},
             ),
         ),
         windows=(

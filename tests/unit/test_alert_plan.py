@@ -35,7 +35,7 @@ from gateway.domain.alerting.rows import (
 )
 from gateway.domain.alerting.rules import Decision, Rule
 from gateway.domain.alerting.titles import TITLES
-from gateway.domain.camera import ChannelId, DivisionCode, GridId
+from gateway.domain.camera import ChannelId, DivisionCode, GridCell, GridId
 from gateway.domain.event import EventKind, Severity
 from gateway.resources import data_dir
 
@@ -48,6 +48,11 @@ LINKS = (
     GridLink(GridId("610802001001007"), LinkReason.NEAR, 56.593, 33.2, VILLAGE, TOWNSHIP),
 )
 CAMERAS = (CameraInView(ChannelId("61080200001320000001"), 42.0, "seeing"),)
+CELLS = {
+    LINKS[0].grid: GridCell(
+        LINKS[0].grid, "", VILLAGE, beat="新楼警务区", posts={"beat_officer": "BO-0912"}
+    )
+}
 PLACE = place_of(109.73, 38.28, township=TOWNSHIP, village=VILLAGE, grid=LINKS[0].grid, names=NAMES)
 SENSOR = {"type": "sensor", "id": "smoke-7", "name": "城南市场烟感"}
 RULE = Rule("life", recipients=("center",), escalate_to=("duty",))
@@ -65,7 +70,7 @@ SMOKE = Subject(
     title="烟雾报警: 城南市场烟感",
     data={
         "place": PLACE,
-        "links": links_of(LINKS, NAMES),
+        "links": links_of(LINKS, NAMES, CELLS),
         "cameras": cameras_of(CAMERAS),
         "source": SENSOR,
         "counts": {"signals": 1},
@@ -86,7 +91,7 @@ UPLINK = replace(
     title="上联链路中断: 镇东汇聚交换机, 143 路离线",
     data={
         "place": place_of(None, None, township=TOWNSHIP, names=NAMES),
-        "links": links_of(LINKS[:1], NAMES),
+        "links": links_of(LINKS[:1], NAMES, CELLS),
         "source": {"type": "node", "id": "n-9", "name": "镇东汇聚交换机"},
         "channels": [f"6108020000132{n:07d}" for n in range(143)],
         "counts": {"channels": 143, "open_channels": 143},
@@ -105,7 +110,7 @@ BLIND = replace(
     title="重点部位失去监控: 汽车站",
     data={
         "place": PLACE,
-        "links": links_of(LINKS[:1], NAMES),
+        "links": links_of(LINKS[:1], NAMES, CELLS),
         "source": {"type": "channel", "id": "61080200001320000001", "name": ""},
         "channels": ["61080200001320000001"],
         "cause": "stream",
@@ -377,7 +382,7 @@ def test_what_has_no_list_to_cut_is_left_as_it_is() -> None:
 def test_no_message_names_a_person_only_roles_and_references() -> None:
     posts = message(SMOKE)["data"]["links"][0]["posts"]
 
-    assert posts[0]["contact"] == "grid_worker@610802001001003"
+    assert [post["contact"] for post in posts][:2] == ["grid_worker@610802001001003", "BO-0912"]
     assert {key for post in posts for key in post} == {"role", "title", "contact"}
 
 

@@ -410,6 +410,54 @@ def test_grid_cells_without_a_known_village_stay_with_a_finding() -> None:
     assert set(found.inventory.grids) == {"g1", "g2"}
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("beat", "grid_worker", "beat_officer", "village_chief", "volunteers"),
+        ("警务区", "网格员岗位", "社区民警岗位", "村社区长岗位", "驼城义警"),
+    ],
+)
+def test_a_grid_cell_has_its_police_beat_and_the_posts_to_inform(names: tuple[str, ...]) -> None:
+    told = ("新楼警务区", "GW-1", "ＢＯ－１２", "", "TC-61 (驼城义警一队)")
+    cells = dict(raw("good-grids.geojson").rows[0][1])
+    table = RawTable(
+        "g.geojson",
+        (*cells, *names),
+        ((1, cells | dict(zip(names, told, strict=True))),),
+    )
+    found = plan("good-divisions.csv", tables=[table], yes=True)
+    (cell,) = found.inventory.grids.values()
+    assert cell.beat == "新楼警务区"
+    assert cell.posts == {
+        "grid_worker": "GW-1",
+        "beat_officer": "BO-12",
+        "volunteers": "TC-61 (驼城义警一队)",
+    }
+    assert codes(found) == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("0912-3524110", True),
+        ("post:610802001001003", True),
+        ("13912345678", False),
+        ("+86 139-1234-5678", False),
+        ("610802198001011234", False),
+        ("61080219800101123X", False),
+        ("x" * 65, False),
+    ],
+)
+def test_a_post_is_never_named_by_a_number_of_a_person(text: str, *, kept: bool) -> None:
+    cells = dict(raw("good-grids.geojson").rows[0][1])
+    table = RawTable("g.geojson", (*cells, "beat_officer"), ((1, cells | {"beat_officer": text}),))
+    found = plan("good-divisions.csv", tables=[table], yes=True)
+    (cell,) = found.inventory.grids.values()
+    assert cell.posts == ({"beat_officer": text} if kept else {})
+    assert codes(found) == (set() if kept else {"personal_contact"})
+    assert not any(text in repair.value for repair in found.repairs)
+
+
 def test_a_grid_cell_of_two_polygons_holds_the_cameras_of_both() -> None:
     cells = [dict(cells) for _, cells in raw("good-grids.geojson").rows]
     shapes = [cell["geometry"].removeprefix('{"type":"Polygon","coordinates":').removesuffix("}")

@@ -74,6 +74,7 @@ OTHER_RULES = {
     "duplicate_id": ("bad-duplicate_id.csv", 5, "id", "acc-1"),
     "ignored_column": ("bad-ignored_column.csv", 0, "备注", ""),
     "bad_division_code": ("bad-division_code.csv", 8, "code", "6108020"),
+    "personal_contact": ("bad-personal_contact.geojson", 3, "社区民警岗位", ""),
     "bad_geometry": ("bad-geometry.geojson", 3, "geometry", "610802001002003"),
     "bad_window": ("bad-window.csv", 2, "ends_at", "2026-01-01"),
     "unknown_target": ("bad-unknown_target.csv", 2, "target", "nobody"),

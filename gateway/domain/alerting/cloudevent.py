@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from gateway.domain.alerting.rows import AlertPhase, CameraInView, GridLink
-from gateway.domain.camera import DivisionCode, GridId
+from gateway.domain.camera import DivisionCode, GridCell, GridId
 from gateway.domain.event import EventKind, Severity
 from gateway.domain.linking import posts
 
@@ -177,14 +177,14 @@ def size(value: Any) -> int:  # noqa: ANN401 - JSON
 def links_of(
     links: Sequence[GridLink],
     names: Mapping[str, str] = MappingProxyType({}),
-    contacts: Mapping[GridId, Mapping[str, str]] = MappingProxyType({}),
+    cells: Mapping[GridId, GridCell] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
-    """Linked cells with the posts to inform.
+    """Linked cells with their police beat and the posts to inform.
 
     Args:
         links: in order.
         names: of cells and divisions, by code.
-        contacts: references by role, by cell, where the archive has them.
+        cells: of the archive: their beats, and references to their posts where it has them.
     """
     return [
         {
@@ -197,9 +197,10 @@ def links_of(
             "village_name": names.get(link.village, ""),
             "township": link.township,
             "township_name": names.get(link.township, ""),
+            "beat": "" if (cell := cells.get(link.grid)) is None else cell.beat,
             "posts": [
                 {"role": post.role, "title": post.title, "contact": post.contact}
-                for post in posts(link.grid, contacts.get(link.grid, MappingProxyType({})))
+                for post in posts(link.grid, MappingProxyType({}) if cell is None else cell.posts)
             ],
         }
         for link in links
