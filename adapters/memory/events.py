@@ -20,7 +20,7 @@ from gateway.domain.alerting.rows import (
 from gateway.domain.camera import ChannelId, DeviceId
 from gateway.domain.event import Event, Sensor
 from gateway.errors import Conflict
-from gateway.ports.events import EventChanges, EventLive, EventQuery
+from gateway.ports.events import GATHERED, EventChanges, EventLive, EventQuery
 
 _RECENT = timedelta(hours=1)
 _FINAL = frozenset({AlertState.DELIVERED, AlertState.SUPERSEDED})
@@ -73,11 +73,36 @@ class MemoryEvents:
                 for key, alert in newest.items()
                 if alert.phase is not AlertPhase.CLOSE
             },
+            told={
+                key: (self._alerts[ids[min(ids)]].created_at, newest[key].created_at)
+                for key, ids in self._of_key.items()
+                if newest[key].phase is not AlertPhase.CLOSE
+            },
+            signals=self._signals_of(still_open),
             postures=tuple(await self.postures(now)),
             mutes=tuple(sorted(mutes, key=lambda row: (row.from_at, row.id))),
             work_orders=tuple(self._newest_orders(open_only=True)),
             subscriptions=tuple(sorted(self._subscriptions.items())),
         )
+
+    def _signals_of(self, still_open: Sequence[EventIncident]) -> tuple[Event, ...]:
+        """The first signal of each open incident, and the newest of each source since the oldest."""
+
+        def at(row: Event) -> tuple[datetime, datetime, str]:
+            return row.last_at or row.received_at, row.received_at, row.id
+
+        if not still_open:
+            return ()
+        since = min(row.began_at for row in still_open)
+        newest: dict[tuple[str, str | None, str], Event] = {}
+        for row in sorted(self._events.values(), key=at):
+            if row.received_at >= since:
+                newest[row.kind, row.sensor or row.channel or row.device, row.token] = row
+        found = {row.id: row for row in newest.values()}
+        for one in still_open:
+            if one.first_event in self._events:
+                found[one.first_event] = self._events[one.first_event]
+        return tuple(sorted(found.values(), key=at))
 
     async def commit(self, changes: EventChanges) -> None:
         """Write one batch, whole or not at all; twice changes nothing. New alerts get a cursor."""
@@ -239,6 +264,17 @@ class MemoryEvents:
         return found[:limit]
 
     # --- the loop back
+    async def gathered(self, keys: Sequence[str]) -> Sequence[Alert]:
+        """What digests gather, oldest first: pending ones, and those of `keys`."""
+        self._home.check_open()
+        wanted = set(keys)
+        return [
+            row
+            for row in self._alerts.values()
+            if row.recipient.startswith(GATHERED)
+            and (row.state is AlertState.PENDING or row.key in wanted)
+        ]
+
     async def receipts(self, key: str) -> Sequence[Receipt]:
         """The loop back of one incident, oldest first."""
         self._home.check_open()

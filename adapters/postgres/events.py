@@ -75,6 +75,10 @@ class PostgresEvents:
                 incidents=await all_rows(connection, EVENT_INCIDENTS, "open_event_incidents"),
                 recent=tuple(row["id"] for row in recent),
                 revisions={(r["recipient"], r["key"]): r["revision"] for r in revisions},
+                told={
+                    (r["recipient"], r["key"]): (r["opened_at"], r["told_at"]) for r in revisions
+                },
+                signals=await all_rows(connection, EVENTS, "signals_of_open"),
                 postures=await all_rows(connection, POSTURES, "postures", now),
                 mutes=await all_rows(connection, MUTES, "mutes", now),
                 work_orders=await all_rows(connection, WORK_ORDERS, "open_work_orders"),
@@ -144,6 +148,10 @@ class PostgresEvents:
     ) -> Sequence[Alert]:
         """Alerts in order of cursor: who has seen one has seen all smaller ones."""
         return await outbox.listed(self._database, after_cursor, limit, key, state, recipient)
+
+    async def gathered(self, keys: Sequence[str]) -> Sequence[Alert]:
+        """What digests gather, oldest first: pending ones, and those of `keys`."""
+        return await outbox.gathered(self._database, keys)
 
     # --- the loop back
     async def receipts(self, key: str) -> Sequence[Receipt]:

@@ -125,11 +125,30 @@ SELECT id FROM sightline.events WHERE received_at > $1 ORDER BY received_at, id;
 
 -- name: revisions
 -- The newest of each incident that has not said its last word.
-SELECT recipient, key, revision FROM (
-    SELECT DISTINCT ON (recipient, key) recipient, key, revision, phase
-    FROM sightline.alerts ORDER BY recipient, key, revision DESC
-) AS newest
-WHERE phase <> 'close';
+SELECT recipient, key, max(revision) AS revision, min(created_at) AS opened_at,
+       max(created_at) AS told_at
+FROM sightline.alerts GROUP BY recipient, key
+HAVING (array_agg(phase ORDER BY revision DESC))[1] <> 'close';
+
+-- name: signals_of_open
+-- The first signal of each open incident, and the newest of each source since the oldest began.
+WITH still AS (
+    SELECT min(began_at) AS since, array_agg(first_event) AS firsts
+    FROM sightline.event_incidents WHERE ended_at IS NULL
+), newest AS (
+    SELECT DISTINCT ON (e.kind, coalesce(e.sensor, e.channel, e.device), e.token) e.id
+    FROM sightline.events AS e, still WHERE e.received_at >= still.since
+    ORDER BY e.kind, coalesce(e.sensor, e.channel, e.device), e.token,
+             coalesce(e.last_at, e.received_at) DESC, e.received_at DESC, e.id
+)
+SELECT e.* FROM sightline.events AS e
+WHERE e.id IN (SELECT id FROM newest) OR e.id = ANY (SELECT unnest(firsts) FROM still)
+ORDER BY coalesce(e.last_at, e.received_at), e.received_at, e.id;
+
+-- name: gathered
+SELECT * FROM sightline.alerts
+WHERE recipient >= 'digest:' AND recipient < 'digest;' AND (state = 'pending' OR key = ANY ($1::text[]))
+ORDER BY cursor;
 
 -- name: postures
 SELECT * FROM sightline.postures WHERE until_at IS NULL OR until_at > $1 ORDER BY from_at, id;

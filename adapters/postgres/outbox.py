@@ -55,6 +55,12 @@ async def listed(
     return [ALERTS.decode(record) for record in records]
 
 
+async def gathered(database: Database, keys: Sequence[str]) -> Sequence[Alert]:
+    """What digests gather: pending ones, and those of some incidents."""
+    records = await database.fetch(SQL["gathered"], [clean(key) for key in keys])
+    return [ALERTS.decode(record) for record in records]
+
+
 async def pending(database: Database, recipient: str) -> tuple[int, datetime | None]:
     """How many are pending, and when the oldest of them was planned."""
     (record,) = await database.fetch(SQL["pending_alerts"], recipient)

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from gateway.ports import Clock, Credential, Probe, Secret
 
 
+GATHERED = "digest:"
+"""How the recipients of rows begin that wait for a digest."""
+
+
 @dataclass(frozen=True, slots=True)
 class EventChanges:
     """One batch of the event desk: one transaction, harmless when written twice."""
@@ -61,6 +65,11 @@ class EventLive:
     """Ids of events of the last hour: repeats are dropped by them."""
     revisions: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """The newest revision by (recipient, key) of incidents that are not closed."""
+    told: Mapping[tuple[str, str], tuple[datetime, datetime]] = field(default_factory=dict)
+    """When the first and the newest message of each of these was planned."""
+    signals: tuple[Event, ...] = ()
+    """Since the oldest open incident began: the newest of each source (kind, subject, token), oldest
+    first; and the first of each open incident."""
     postures: tuple[Posture, ...] = ()
     mutes: tuple[Mute, ...] = ()
     work_orders: tuple[WorkOrder, ...] = ()
@@ -146,6 +155,10 @@ class EventStore(Protocol):
         recipient: str = "",
     ) -> Sequence[Alert]:
         """Alerts in order of cursor: the pull feed of centers that cannot receive. "" = all."""
+        ...
+
+    async def gathered(self, keys: Sequence[str]) -> Sequence[Alert]:
+        """What digests gather (recipient `digest:…`), oldest first: pending ones, and those of `keys`."""
         ...
 
     async def receipts(self, key: str) -> Sequence[Receipt]:

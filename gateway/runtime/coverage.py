@@ -26,7 +26,7 @@ from gateway.domain.coverage.plane import DISTRICT
 from gateway.domain.coverage.present import Present
 from gateway.domain.coverage.recount import Difference, recount
 from gateway.domain.coverage.restart import Known, restart
-from gateway.domain.coverage.rows import BlindSpot, CoverageChanges, PlaceInterval
+from gateway.domain.coverage.rows import BlindSpot, CoverageBasis, CoverageChanges, PlaceInterval
 from gateway.domain.coverage.sight import Row
 from gateway.domain.coverage.trust import Trust
 from gateway.domain.ledger import Changes
@@ -85,6 +85,8 @@ class CoverageWorker:
     ) -> None:
         self.store, self.clock, self.projection, self.source = store, clock, projection, source
         self.recount_at = recount_at
+        self.alerts_written: Callable[[], None] = lambda: None
+        """Called when alerts were stored: the deliverer need not wait for its next look."""
         self.alerts_of: Callable[[Sequence[BlindSpot]], tuple[Alert, ...]] = lambda _: ()
         self.model_taken: Callable[[Built], None] = lambda _: None
         self.totals = [0, 0]
@@ -104,6 +106,8 @@ class CoverageWorker:
         self._open: set[str] = set()
         self._told: tuple[int, datetime] | None = None
         self._committed: tuple[int, datetime] | None = None
+        self._basis: CoverageBasis | None = None
+        self._basis_stored: CoverageBasis | None = None
         self._ready_to_commit = asyncio.Event()
         self._computing = asyncio.Lock()
 
@@ -221,11 +225,12 @@ class CoverageWorker:
         intervals, self._intervals = self._intervals, {}
         alerts, self._alerts = self._alerts, {}
         told = self._told
-        if told is None or (told == self._committed and not (spots or intervals)):
+        basis = self._basis if self._basis != self._basis_stored else None
+        if told is None or (told == self._committed and not (spots or intervals or basis)):
             return True
         try:
             await self._write(
-                list(spots.values()), list(intervals.values()), tuple(alerts.values()), *told
+                list(spots.values()), list(intervals.values()), tuple(alerts.values()), *told, basis
             )
         except BaseException as error:
             self._spots = {**spots, **self._spots}
@@ -235,6 +240,8 @@ class CoverageWorker:
             if isinstance(error, StoreUnavailable):
                 return False
             raise
+        if alerts:
+            self.alerts_written()
         COVERAGE_PENDING_ROWS.set(self.pending)
         return True
 
@@ -245,6 +252,7 @@ class CoverageWorker:
         alerts: tuple[Alert, ...],
         sequence: int,
         at: datetime,
+        basis: CoverageBasis | None,
     ) -> None:
         """In transactions of a bounded size; only the last one says how far the rows tell."""
         before = self._committed
@@ -255,9 +263,10 @@ class CoverageWorker:
             changes = CoverageChanges(*before, tuple(part), tuple(more))
             await self.store.coverage.commit(changes)
         await self.store.coverage.commit(
-            CoverageChanges(sequence, at, tuple(spots), tuple(intervals), alerts)
+            CoverageChanges(sequence, at, tuple(spots), tuple(intervals), alerts, basis)
         )
         self._committed = sequence, at
+        self._basis_stored = basis or self._basis_stored
 
     # --- building
 
@@ -369,6 +378,7 @@ class CoverageWorker:
             return present, rows, headline(state, built.facts)
 
         self._present, rows, told = await self._in_thread(load)
+        self._count_from(live, built, told, at)
         self.reason = ""
         self.model_taken(built)
         self._alerts |= {alert.id: alert for alert in self.alerts_of(live.blind_spots)}
@@ -378,6 +388,19 @@ class CoverageWorker:
             "coverage model taken", cameras=told.cameras, places=told.places,
             blind_spots=told.blind_spots, rows_changed=len(rows.blind_spots),
         )  # fmt: skip
+
+    def _count_from(self, live: CoverageLive, built: Built, told: Headline, at: datetime) -> None:
+        """What is counted from here on, where it differs from what was."""
+        if self._basis is None:
+            self._basis = self._basis_stored = live.basis
+        weights = told.weights
+        counted = CoverageBasis(
+            live.as_of_at or at, built.import_id, weights.total, weights.designed,
+            told.places, told.cameras,
+        )  # fmt: skip
+        before = self._basis
+        if before is None or counted != replace(before, valid_from=counted.valid_from):
+            self._basis = counted
 
     def _with_open(self, ledger: list[Row]) -> list[Row]:
         """The ledger, and what the judge holds open: that may not have been written yet."""

@@ -32,6 +32,7 @@ from gateway.metrics import EVENT_INCIDENTS, EVENT_ROWS, EVENTS_SEEN, EVENTS_WAI
 from gateway.ports import Clock, Store
 from gateway.ports.events import EventChanges
 from gateway.runtime.atlas import Atlas
+from gateway.runtime.desk_restart import go_on
 from gateway.runtime.ledger_alerts import Known, LedgerAlerts
 from gateway.runtime.postures import Postures
 from gateway.runtime.signals import PLAIN_REPEATS_MOST, REPEATS_MOST, Repeats, Signals
@@ -45,7 +46,6 @@ TICK_S = 1.0
 COUNTS_EVERY = timedelta(seconds=5)
 RETRY_FIRST_S, RETRY_MOST_S = 0.2, 5.0
 SLICE = 500
-RECEIPTS_LOADED_MOST = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,24 +139,15 @@ class Desk:
         Raises:
             StoreUnavailable: the store does not answer.
         """
-        now = self._now()
-        live = await self.store.events.load(now)
-        self.subscriptions = live.subscriptions
-        if not self.atlas.sensors:
-            self.atlas.take_sensors(await self.store.events.load_sensors())
-        for row in live.incidents:
-            self.correlator.restore(row, self.atlas.where_channel(row.channel).device)
-        for event_id in live.recent:
+        await go_on(self, tuple(outages))
+
+    def remember(
+        self, events: Iterable[str], incidents: Iterable[EventIncident], now: datetime
+    ) -> None:
+        """What the store holds already: events of the last hour (repeats), and incidents."""
+        for event_id in events:
             self._repeats.add(event_id, now, 0)
-        self.planner.restore(live.revisions, now)
-        self.postures_held.take(live.postures, now)
-        self.teller.mutes = {mute.id: mute for mute in live.mutes}
-        self.orders.restore(live.work_orders)
-        self.ledger.restore(outages)
-        for key in sorted(self.planner.threads)[:RECEIPTS_LOADED_MOST]:
-            found = await self.store.events.receipts(key)
-            if found:
-                self.teller.receipts[key] = list(found)
+        self._written.update((row.id, row) for row in incidents)
 
     async def take_archive(self, inventory: Inventory) -> None:
         """A new archive: cameras, network and sensors; the shapes of its cells follow (`run`).
@@ -373,7 +364,9 @@ class Desk:
                 self._touched[key] = found
             elif key not in self.ledger.open:
                 del self.teller.due[key]
-        self._waiting.tell(self.teller.tell_digests(now))
+        self._waiting.tell(self.teller.digests.tell(now))
+        settled, self.teller.digests.settled = self.teller.digests.settled, []
+        self._waiting.settled += settled
         self.teller.forget_over(now)
         self.postures_held.settle(now)
 
@@ -422,6 +415,18 @@ class Desk:
         EVENTS_WAITING.set(self.waiting)
         if changes.alerts:
             self.alerts_written()
+        return await self._settle()
+
+    async def _settle(self) -> bool:
+        """What a digest told is settled after the digest was stored, never before."""
+        settled, self._waiting.settled = self._waiting.settled, []
+        try:
+            await self.store.events.settle_alerts(settled)
+        except StoreUnavailable as error:
+            self._waiting.settled = settled + self._waiting.settled
+            self._filled.set()
+            log.warning("digests wait to be settled", rows=len(settled), reason=str(error))
+            return False
         return True
 
     async def _stored_now(self) -> None:

@@ -60,7 +60,11 @@ def join_coverage(desk: Desk, coverage: CoverageWorker) -> None:
         places = {key: Place(PlaceId(key), name, kind, {}) for key, name, kind in rows}
         desk.atlas.take_views(built.model, places)
 
+    def wake() -> None:  # the desk is told later whom to wake
+        desk.alerts_written()
+
     coverage.alerts_of = desk.blind_spots
+    coverage.alerts_written = wake
     coverage.model_taken = taken
 
 

@@ -1,7 +1,6 @@
 """Who is told what about an incident, and when: rules, posture, mutes and receipts meet the threads."""
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
 from gateway.domain.alerting.cloudevent import Family, Subject
@@ -13,10 +12,11 @@ from gateway.domain.alerting.rows import (
     Mute,
     Receipt,
 )
-from gateway.domain.alerting.rules import SEVERITIES, Decision, Matter, RuleBook, decide
+from gateway.domain.alerting.rules import Decision, Matter, RuleBook, decide
 from gateway.domain.alerting.titles import TITLES
 from gateway.domain.event import EventKind, SensorId
 from gateway.runtime.atlas import Atlas
+from gateway.runtime.digests import Digests
 from gateway.runtime.postures import Postures
 
 LOOK_AGAIN = timedelta(seconds=10)
@@ -25,15 +25,6 @@ FOLLOWS_THE_NETWORK = frozenset(
     {EventKind.SIGNAL_LOSS, EventKind.OUTAGE, EventKind.HARDWARE_FAILURE, EventKind.BLIND_SPOT}
 )
 """Kinds that a lost uplink above explains; smoke behind one is still smoke."""
-
-
-@dataclass(slots=True)
-class Digest:
-    """What is gathered for one message."""
-
-    since: datetime
-    decision: Decision
-    items: dict[str, Subject]
 
 
 class Teller:
@@ -66,7 +57,7 @@ class Teller:
         self.mutes: dict[str, Mute] = {}
         self.receipts: dict[str, list[Receipt]] = {}
         self.due: dict[str, datetime] = {}
-        self._digests: dict[str, Digest] = {}
+        self.digests = Digests(book, planner)
 
     def decide_again(self, keys: Iterable[str], now: datetime) -> None:
         """Posture or mutes changed."""
@@ -107,7 +98,8 @@ class Teller:
         )
         open_now = subject.ended_at is None
         if decision.rule is not None and decision.rule.digest_s and open_now:
-            return self._digest(subject, decision, now)
+            self.due.pop(subject.key, None)
+            return self.digests.take(subject, decision, now)
         result = self.planner.plan(subject, decision, now, self._nudge(subject.key, decision, now))
         due = [at for at in (result.due_at, self._looked_at_again(subject, decision, now)) if at]
         if open_now and due:
@@ -116,6 +108,7 @@ class Teller:
             self.due.pop(subject.key, None)
         if not open_now:
             self.receipts.pop(subject.key, None)
+            self.digests.forget(subject.key)
         return result.alerts
 
     def _looked_at_again(
@@ -139,24 +132,6 @@ class Teller:
         step = current(receipts)
         told = {} if step is None else {"receipt": str(step)}
         return Nudge(bool(receipts), "" if late is None else late.reason, told)
-
-    def _digest(self, subject: Subject, decision: Decision, now: datetime) -> tuple[Alert, ...]:
-        digest = self._digests.setdefault(decision.rule_name, Digest(now, decision, {}))
-        digest.items[subject.key] = subject
-        self.due.pop(subject.key, None)
-        return ()
-
-    def tell_digests(self, now: datetime) -> list[Alert]:
-        """The digests whose time is over."""
-        alerts: list[Alert] = []
-        for name, digest in list(self._digests.items()):
-            rule = digest.decision.rule
-            if rule is None or now < digest.since + timedelta(seconds=rule.digest_s):
-                continue
-            del self._digests[name]
-            subject = _digest_of(name, digest.since, now, digest.items)
-            alerts += self.planner.note(subject, digest.decision, now).alerts
-        return alerts
 
     def subject(self, row: EventIncident) -> Subject:
         """What is told about an event incident now."""
@@ -194,32 +169,3 @@ class Teller:
             data=data,
             mark=f"{row.severity} {row.note} {row.signals.bit_length()}",
         )
-
-
-def _digest_of(name: str, since: datetime, now: datetime, items: Mapping[str, Subject]) -> Subject:
-    first = min(items.values(), key=lambda one: one.began_at)
-    worst = max(items.values(), key=lambda one: SEVERITIES.index(one.severity))
-    told = [
-        {
-            "key": one.key,
-            "kind": str(one.kind),
-            "severity": str(one.severity),
-            "title": one.title,
-            "area": one.area,
-            "began_at": one.began_at.isoformat(),
-        }
-        for one in items.values()
-    ]
-    return Subject(
-        key=f"digest-{name}-{int(since.timestamp())}",
-        family=Family.DIGEST,
-        kind=first.kind,
-        severity=worst.severity,
-        area="",
-        noticed_at=since,
-        began_at=first.began_at,
-        last_at=now,
-        ended_at=now,
-        title=f"{len(items)} 件合并推送",
-        data={"items": told},
-    )

@@ -17,6 +17,8 @@ class Waiting:
     alerts: dict[str, Alert] = field(default_factory=dict)
     receipts: dict[str, Receipt] = field(default_factory=dict)
     orders: dict[str, WorkOrder] = field(default_factory=dict)
+    settled: list[Alert] = field(default_factory=list)
+    """Rows of the outbox that are settled by what is written before them."""
 
     def __len__(self) -> int:
         return (

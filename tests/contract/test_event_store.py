@@ -216,6 +216,51 @@ async def test_a_restart_finds_what_it_needs(store: Store) -> None:
     )
 
 
+async def test_a_restart_finds_what_may_stand_of_open_incidents(store: Store) -> None:
+    door = {"kind": EventKind.DOOR, "device": DeviceId("10.1.0.2:80")}
+    await store.events.commit(
+        EventChanges(
+            events=(
+                event("before", -9, token="0"),
+                event("first", -8, active=True, token="1"),
+                event("grown", -7, active=True, last_at=at(-1), token="1"),
+                event("over", -2, active=False, token="1"),
+                event("other", -6, active=True, token="2"),
+                event("d1", -5, active=True, **door),
+                event("d2", -4, active=False, **door),
+            ),
+            incidents=(
+                event_incident("open", -8, first_event="first"),
+                event_incident("closed", -20, -10, first_event="before"),
+            ),
+        )
+    )
+    live = await store.events.load(at(0))
+    assert [row.id for row in live.signals] == ["first", "other", "d2", "grown"]
+
+
+async def test_without_an_open_incident_nothing_may_stand(store: Store) -> None:
+    await store.events.commit(EventChanges(events=(event("e", -1, active=True),)))
+    assert (await store.events.load(at(0))).signals == ()
+
+
+async def test_what_digests_gather_is_found_while_it_waits_and_by_its_incident(
+    store: Store,
+) -> None:
+    to: dict[str, Any] = {"recipient": "digest:doors", "phase": AlertPhase.CLOSE}
+    first, second = alert("g1", "a", **to), alert("g2", "b", **to)
+    await add(store, first, second, alert("x", "a"), alert("y", "c", recipient="digestive"))
+    assert [row.id for row in await store.events.gathered([])] == ["g1", "g2"]
+    done = settled(first, AlertState.SUPERSEDED, superseded_by="z")
+    await store.events.settle_alerts([done])
+    assert [row.id for row in await store.events.gathered([])] == ["g2"]
+    assert [row.id for row in await store.events.gathered(["a"])] == ["g1", "g2"]
+    assert (await store.events.load(at(0))).revisions == {
+        ("center", "a"): 1,
+        ("digestive", "c"): 1,
+    }
+
+
 async def test_a_restart_finds_the_newest_revision_of_what_is_not_closed(store: Store) -> None:
     await add(
         store,
@@ -233,6 +278,8 @@ async def test_a_restart_finds_the_newest_revision_of_what_is_not_closed(store: 
         ("other", "open"): 1,
         ("center", "again"): 2,
     }
+    assert set(live.told) == set(live.revisions)
+    assert all(opened <= newest for opened, newest in live.told.values())
 
 
 # ---------------------------------------------------------------- the outbox

@@ -21,6 +21,7 @@ from gateway.domain.alerting.rows import (
     WorkOrder,
     WorkOrderState,
 )
+from gateway.domain.alerting.rules import Rule
 from gateway.domain.archive import ImportRecord
 from gateway.domain.camera import (
     Camera,
@@ -502,6 +503,152 @@ async def test_after_a_restart_an_incident_goes_on_with_the_next_revision(town: 
         "close outage",
     ]
     assert [row.revision for row in await later.alerts()] == [1, 2]
+
+
+async def restarted(town: Town) -> Town:
+    """The process died: another one goes on with what the store has."""
+    later = Town(town.store, town.clock)
+    later.desk.book = later.desk.teller.book = town.desk.book
+    later.desk.teller.digests.book = town.desk.book
+    await later.desk.load()
+    return later
+
+
+async def test_what_stood_before_a_restart_is_told_again_by_the_device_and_is_nothing_new(
+    town: Town,
+) -> None:
+    # An NVR's own contact has no channel; a second smoke sensor nearby belongs to the first one's
+    nvr = {"sensor": None, "device": DeviceId("d1"), "active": True, "token": "1"}
+    await town.bring(town.event("i1", K.DIGITAL_INPUT, **nvr))
+    await town.bring(town.event("s1", active=True))
+    await town.pass_s(1)
+    before = await town.spoken()
+
+    later = await restarted(town)
+    await later.bring(later.event("i2", K.DIGITAL_INPUT, **nvr))
+    await later.bring(later.event("s2", active=True))
+    await later.pass_s(1)
+    assert await later.spoken() == before == ["open digital_input", "open smoke"]
+
+    await later.pass_s(1800)  # what stands does not end by silence
+    assert set(later.desk.correlator.cases) == {one.key for one in await later.alerts()}
+    await later.bring(later.event("s3", active=False))
+    await later.bring(later.event("i3", K.DIGITAL_INPUT, **{**nvr, "active": False}))
+    await later.pass_s(11)
+    ends = [word for word in await later.spoken() if word.startswith("close")]
+    assert sorted(ends) == ["close digital_input", "close smoke"]
+
+
+async def test_what_had_ended_just_before_a_restart_closes_after_it(town: Town) -> None:
+    await town.bring(town.event("a", active=True))
+    await town.pass_s(5)
+    await town.bring(town.event("b", active=False))
+
+    later = await restarted(town)
+    await later.pass_s(11)
+
+    assert await later.spoken() == ["open smoke", "close smoke"]
+
+
+async def test_what_stands_for_ever_ages_out_after_a_restart_too(town: Town) -> None:
+    await town.bring(town.event("a", active=True))
+
+    later = await restarted(town)
+    await later.pass_s(86_300)
+    assert [word for word in await later.spoken() if "close" in word] == []
+    await later.pass_s(101)
+
+    last = (await later.alerts())[-1]
+    assert (last.phase, last.body["data"]["reasons"]) == ("close", ["stuck: no end was told"])
+
+
+async def test_what_was_held_down_at_a_crash_is_told_when_its_time_has_come(town: Town) -> None:
+    await town.bring(town.event("d", K.DOOR, sensor=SensorId("door-1"), active=True))
+    await town.pass_s(60)
+    assert await town.spoken() == []
+
+    later = await restarted(town)
+    await later.pass_s(59)
+    assert await later.spoken() == []
+    await later.pass_s(2)
+    assert await later.spoken() == ["open door"]
+
+
+async def test_a_cause_that_raised_an_incident_raises_it_once_over_a_restart(town: Town) -> None:
+    await town.bring(town.event("t1", K.TAMPER, channel=ChannelId("A1"), active=True))
+    await town.bring(town.event("v1", K.SIGNAL_LOSS, channel=ChannelId("A1"), active=True))
+    later = await restarted(town)
+    await later.bring(later.event("v2", K.SIGNAL_LOSS, channel=ChannelId("A1"), active=True))
+    await later.bring(later.event("t2", K.TAMPER, channel=ChannelId("A1"), active=False))
+    await later.pass_s(300)
+
+    (case,) = later.desk.correlator.cases.values()  # the signal is lost still
+    assert (case.row.severity, case.row.note) == (Severity.CRITICAL, "followed by signal_loss")
+    await later.bring(later.event("v3", K.SIGNAL_LOSS, channel=ChannelId("A1"), active=False))
+    await later.pass_s(181)
+    assert [word for word in await later.spoken() if "update" not in word] == [
+        "open tamper",
+        "close tamper",
+    ]
+
+
+async def test_escalation_counts_from_the_first_message_over_a_restart(town: Town) -> None:
+    await town.bring(town.event("a", active=True))
+    await town.pass_s(200)
+    later = await restarted(town)
+    await later.pass_s(101)
+
+    assert "not received by" in (await later.alerts())[-1].body["data"]["escalation"]
+
+
+def gathering(town: Town) -> None:
+    """A rule that gathers doors for ten minutes."""
+    rule = Rule("doors", kinds=(K.DOOR,), recipients=("center",), digest_s=600)
+    book = replace(BOOK, rules=(rule, *BOOK.rules))
+    town.desk.book = town.desk.teller.book = town.desk.teller.digests.book = book
+
+
+async def test_a_digest_survives_a_crash_and_is_told_once(town: Town) -> None:
+    gathering(town)
+    await town.bring(town.event("d", K.DOOR, sensor=SensorId("door-1"), active=True))
+    await town.bring(town.event("e", K.DOOR, channel=ChannelId("A4"), active=True))
+    await town.pass_s(300)
+    later = await restarted(town)
+    await later.bring(later.event("f", K.DOOR, channel=ChannelId("A2"), active=True))
+    await later.bring(later.event("g", K.DOOR, channel=ChannelId("A2"), active=False))
+    await later.pass_s(299)
+    assert await later.alerts() == []
+    await later.pass_s(2)
+
+    (told,) = await later.alerts()
+    assert [item["title"] for item in told.body["data"]["items"]] == [
+        "箱门打开: 村口箱门",
+        "箱门打开: 村口4",
+        "箱门打开: 村口2",
+    ]
+    gathered = await later.alerts("digest:doors")
+    assert {row.superseded_by for row in gathered} == {(await later.alerts("feed"))[-1].id}
+    assert await later.store.events.gathered([]) == []
+
+    again = await restarted(later)
+    await again.bring(again.event("h", K.DOOR, sensor=SensorId("door-1"), active=True))
+    await again.pass_s(1300)
+    assert len(await again.alerts()) == 1
+
+
+async def test_a_crash_between_a_digest_and_its_rows_tells_it_no_second_time(town: Town) -> None:
+    gathering(town)
+    await town.bring(town.event("d", K.DOOR, sensor=SensorId("door-1"), active=True))
+    town.clock.move(601)
+    for alert in town.desk.teller.digests.tell(town.now):
+        await town.store.events.commit(EventChanges(alerts=(alert,)))
+
+    later = await restarted(town)
+    await later.pass_s(1)
+    await later.pass_s(700)
+
+    assert len(await later.alerts()) == 1
+    assert await later.store.events.gathered([]) == []
 
 
 async def test_what_the_center_does_not_receive_is_escalated_and_reminded(town: Town) -> None:

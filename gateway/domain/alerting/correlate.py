@@ -24,6 +24,7 @@ DEGREE_M = 111_320.0
 SQUARE_DEG = RADIUS_MOST_M / DEGREE_M / 0.6
 """Side of a square of the place index: no two places within the largest radius are two squares apart,
 up to latitude 53."""
+FOLLOWED_BY = "followed by "
 Source = tuple[EventKind, str, str]
 """What stands: kind, channel or sensor or device, token."""
 
@@ -260,7 +261,7 @@ class Correlator:
         first = not case.raised_by
         case.raised_by |= {by}
         severity = raised(case.row.severity) if first else case.row.severity
-        note = "; ".join(filter(None, (case.row.note, f"followed by {by}")))
+        note = "; ".join(filter(None, (case.row.note, f"{FOLLOWED_BY}{by}")))
         case.row = replace(case.row, severity=severity, note=note)
         return True
 
@@ -310,13 +311,37 @@ class Correlator:
     # --- the book
 
     def restore(self, row: EventIncident, device: DeviceId | None) -> Case:
-        """Go on with an incident that was open before a restart.
-
-        What of it stands is not known any more: it ends with the end that is told, or ages out.
-        """
+        """Go on with an incident that was open before a restart; what stands of it: `stand_again`."""
         subject = row.sensor or row.channel or device or ""
-        case = Case(row, device, raised_by=frozenset({"restored"} if row.note else ()))
+        case = Case(row, device, raised_by=self._raised_before(row))
         self._add(case, subject)
+        return case
+
+    def _raised_before(self, row: EventIncident) -> frozenset[str]:
+        notes = row.note.split("; ") if row.note else []
+        found = {note.removeprefix(FOLLOWED_BY) for note in notes if note.startswith(FOLLOWED_BY)}
+        many = self.book.kind(row.kind).raise_at
+        return frozenset(found | ({"count"} if many and row.signals >= many else set()))
+
+    def stand_again(self, event: Event, where: Where) -> Case | None:
+        """What a signal of before a restart left standing: the newest of each source, oldest first.
+
+        Returns:
+            The incident that it belongs to; None = it was none of those that are open.
+        """
+        source: Source = (event.kind, subject_of(event), event.token)
+        case = self.cases.get(incident_id(event)) or self._same(event, where)
+        if case is None:
+            case = self.explained_by(event.kind, where, event.received_at)
+        if case is None or event.received_at < case.row.began_at:
+            return None
+        self._name(case, event.kind, subject_of(event))
+        case.over_at = None
+        self._stand(case, event, source)
+        if event.active is False:
+            self._standing.pop(source, None)
+            case.standing.discard(source)
+            case.over_at = None if case.standing else case.row.last_at
         return case
 
     def put(self, case: Case, row: EventIncident) -> None:

@@ -22,7 +22,7 @@ class Thread:
     Attributes:
         revision: of the newest message.
         told_at: when that was planned.
-        opened_at: when the first one was (after a restart: the restart).
+        opened_at: when the first one was.
         updated_at: when the newest update was planned; None = none yet.
         mark / urgent: of the subject as told; None = not known (before a restart).
     """
@@ -66,15 +66,34 @@ class Planner:
         self.source = source
         self.threads: dict[str, dict[str, Thread]] = {}
 
-    def restore(self, revisions: Mapping[tuple[str, str], int], now: datetime) -> None:
-        """Go on with the threads of before a restart: (recipient, key) -> newest revision."""
+    def restore(
+        self,
+        revisions: Mapping[tuple[str, str], int],
+        now: datetime,
+        told: Mapping[tuple[str, str], tuple[datetime, datetime]] = MappingProxyType({}),
+    ) -> None:
+        """Go on with the threads of before a restart.
+
+        Args:
+            revisions: the newest one by (recipient, key).
+            now: stands for the times that are not known.
+            told: when the first and the newest message of each were planned.
+        """
         for (recipient, key), revision in revisions.items():
-            self.threads.setdefault(key, {})[recipient] = Thread(revision, now, now)
+            opened_at, told_at = told.get((recipient, key), (now, now))
+            updated_at = told_at if revision > 1 else None
+            thread = Thread(revision, told_at, opened_at, updated_at)
+            self.threads.setdefault(key, {})[recipient] = thread
 
     def opened_at(self, key: str) -> datetime | None:
         """When the first recipient beside the feed was told first; None = nobody was."""
         threads = self.threads.get(key, {}).items()
         return min((t.opened_at for name, t in threads if name != FEED), default=None)
+
+    def gather(self, subject: Subject, decision: Decision, now: datetime, recipient: str) -> Alert:
+        """The row of an incident that a digest will tell of; its area stands in it."""
+        nudge = Nudge(told={"area": subject.area})
+        return self._say(subject, decision, now, nudge, recipient, None, AlertPhase.CLOSE)[0]
 
     def note(self, subject: Subject, decision: Decision, now: datetime) -> Planned:
         """A message that stands for itself (a digest): opened and closed in one."""
