@@ -8,9 +8,16 @@ from datetime import datetime, timedelta
 from adapters.memory.events import MemoryEvents
 from adapters.memory.home import Home, overlaps, page
 from gateway.domain.archive import ImportRecord
+from gateway.domain.coverage.availability import at_moment
 from gateway.domain.coverage.place import CandidateSite, PlaceId, PlaceList
-from gateway.domain.coverage.rows import BlindSpot, CoverageChanges, PlaceInterval
-from gateway.ports.coverage import BlindSpotQuery, CoverageLive, PlanRecord
+from gateway.domain.coverage.rows import BlindSpot, CoverageBasis, CoverageChanges, PlaceInterval
+from gateway.ports.coverage import (
+    BlindSpotQuery,
+    CoverageLive,
+    PastCoverage,
+    PastPlace,
+    PlanRecord,
+)
 
 
 class MemoryCoverage:
@@ -22,6 +29,7 @@ class MemoryCoverage:
         self._places: list[tuple[datetime, PlaceList]] = []
         self._blind_spots: dict[str, BlindSpot] = {}
         self._intervals: dict[str, PlaceInterval] = {}
+        self._bases: dict[datetime, CoverageBasis] = {}
         self._plans: dict[str, PlanRecord] = {}
         self._sequence = 0
         self._as_of_at: datetime | None = None
@@ -58,6 +66,7 @@ class MemoryCoverage:
             self._as_of_at,
             tuple(sorted(spots, key=lambda row: (row.failed_at, row.id))),
             tuple(sorted(intervals, key=_by_place)),
+            self._bases[max(self._bases)] if self._bases else None,
         )
 
     async def commit(self, changes: CoverageChanges) -> None:
@@ -68,11 +77,15 @@ class MemoryCoverage:
         for interval in changes.intervals:
             _check_amounts(interval.id, interval.weight_lost)
         self._events.check_alerts(changes.alerts)
+        if changes.basis is not None:
+            _check_amounts("basis", changes.basis.listed, changes.basis.reached)
         if self._as_of_at is None or changes.sequence >= self._sequence:
             self._sequence, self._as_of_at = changes.sequence, changes.as_of_at
         self._blind_spots.update((row.id, row) for row in changes.blind_spots)
         self._intervals.update((row.id, row) for row in changes.intervals)
         self._events.put_alerts(changes.alerts)
+        if changes.basis is not None:
+            self._bases[changes.basis.valid_from] = changes.basis
 
     async def blind_spots(
         self, query: BlindSpotQuery
@@ -111,6 +124,38 @@ class MemoryCoverage:
             if overlaps(row.started_at, row.ended_at, since, until) and place in (None, row.place)
         )
         return tuple(sorted(found, key=_by_place))
+
+    async def bases(self, since: datetime, until: datetime) -> Sequence[CoverageBasis]:
+        """What was counted at some time of a window, oldest first."""
+        self._home.check_open()
+        starts = sorted(start for start in self._bases if start < until)
+        standing = max((start for start in starts if start <= since), default=since)
+        return [self._bases[start] for start in starts if start >= standing]
+
+    async def past(self, at: datetime, limit: int, after: str | None = None) -> PastCoverage:
+        """How places were seen at a moment, by the rows and names of then."""
+        listed = (await self.load_places(at)).places
+        found = sorted(at_moment(self._intervals.values(), at).items())
+        page = [item for item in found if after is None or item[0] > after]
+        rows = tuple(
+            PastPlace(
+                PlaceId(place),
+                listed[PlaceId(place)].name if PlaceId(place) in listed else "",
+                *dataclasses.astuple(one),
+            )
+            for place, one in page[:limit]
+        )
+        standing = [basis for start, basis in sorted(self._bases.items()) if start <= at]
+        sums = zip(*(dataclasses.astuple(one) for _, one in found), strict=True)
+        lost, unknown, unverified = [math.fsum(column) for column in sums] or (0.0, 0.0, 0.0)
+        return PastCoverage(
+            standing[-1] if standing else None,
+            lost,
+            unknown,
+            unverified,
+            rows,
+            rows[-1].place if len(page) > limit else None,
+        )
 
     async def save_plan(self, plan: PlanRecord) -> None:
         """Add a plan, or replace the one with its id."""

@@ -9,11 +9,17 @@ from adapters.postgres.database import LONG_S, Database
 from adapters.postgres.inventory import add_import, save_versions, valid_from, versions
 from adapters.postgres.outbox import put_alerts
 from adapters.postgres.queries import SQL
-from adapters.postgres.rows import BLIND_SPOTS, CANDIDATES, INTERVALS, PLACE_LIST, PLANS
+from adapters.postgres.rows import BASES, BLIND_SPOTS, CANDIDATES, INTERVALS, PLACE_LIST, PLANS
 from gateway.domain.archive import ImportRecord
 from gateway.domain.coverage.place import CandidateSite, PlaceId, PlaceList
-from gateway.domain.coverage.rows import BlindSpot, CoverageChanges, PlaceInterval
-from gateway.ports.coverage import BlindSpotQuery, CoverageLive, PlanRecord
+from gateway.domain.coverage.rows import BlindSpot, CoverageBasis, CoverageChanges, PlaceInterval
+from gateway.ports.coverage import (
+    BlindSpotQuery,
+    CoverageLive,
+    PastCoverage,
+    PastPlace,
+    PlanRecord,
+)
 
 
 class PostgresCoverage:
@@ -65,11 +71,13 @@ class PostgresCoverage:
         ):
             progress = await connection.fetchrow(SQL["coverage_progress"])
             sequence, as_of_at = (0, None) if progress is None else progress
+            basis = await connection.fetchrow(SQL["coverage_basis"], None)
             return CoverageLive(
                 sequence,
                 as_of_at,
                 await all_rows(connection, BLIND_SPOTS, "open_blind_spots"),
                 await all_rows(connection, INTERVALS, "open_place_intervals"),
+                None if basis is None else BASES.decode(basis),
             )
 
     async def commit(self, changes: CoverageChanges) -> None:
@@ -79,6 +87,11 @@ class PostgresCoverage:
             await connection.execute(
                 SQL["put_coverage_progress"], changes.sequence, changes.as_of_at
             )
+            if changes.basis is not None:
+                values = BASES.encode(changes.basis)
+                await connection.execute(
+                    SQL["put_coverage_basis"], *(values[name] for name in BASES.fields)
+                )
             await put_rows(connection, BLIND_SPOTS, changes.blind_spots)
             await put_rows(connection, INTERVALS, changes.intervals)
             await put_alerts(connection, changes.alerts)  # last, see there
@@ -119,6 +132,33 @@ class PostgresCoverage:
             return await all_rows(
                 connection, INTERVALS, "list_place_intervals", since, until, place
             )
+
+    async def bases(self, since: datetime, until: datetime) -> Sequence[CoverageBasis]:
+        """What was counted at some time of a window, oldest first."""
+        return [
+            BASES.decode(row)
+            for row in await self._database.fetch(SQL["coverage_bases"], since, until)
+        ]
+
+    async def past(self, at: datetime, limit: int, after: str | None = None) -> PastCoverage:
+        """How places were seen at a moment, by the rows and names of then."""
+        async with (
+            self._database.connection(LONG_S) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            basis = await connection.fetchrow(SQL["coverage_basis"], at)
+            weights = await connection.fetchrow(SQL["past_weights"], at, timeout=LONG_S)
+            found = await connection.fetch(SQL["past_places"], at, after, limit + 1, timeout=LONG_S)
+        rows = tuple(PastPlace(*record) for record in found[:limit])
+        lost, unknown, unverified = weights or (0.0, 0.0, 0.0)
+        return PastCoverage(
+            None if basis is None else BASES.decode(basis),
+            lost,
+            unknown,
+            unverified,
+            rows,
+            rows[-1].place if len(found) > limit else None,
+        )
 
     async def save_plan(self, plan: PlanRecord) -> None:
         """Add a plan, or replace the one with its id."""

@@ -93,6 +93,13 @@ ON CONFLICT (id) DO UPDATE SET
     before_at = excluded.before_at, ended_at = excluded.ended_at
 WHERE old.* IS DISTINCT FROM excluded.*;
 
+-- name: put_coverage_basis
+INSERT INTO sightline.coverage_bases (valid_from, import_id, listed, reached, places, cameras)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (valid_from) DO UPDATE SET
+    import_id = excluded.import_id, listed = excluded.listed, reached = excluded.reached,
+    places = excluded.places, cameras = excluded.cameras;
+
 -- ================================================================ reading
 
 -- name: coverage_progress
@@ -128,6 +135,38 @@ SELECT * FROM sightline.place_intervals
 WHERE (ended_at IS NULL OR ended_at > $1) AND started_at < $2
   AND ($3::text IS NULL OR place = $3)
 ORDER BY place, started_at, id;
+
+-- name: coverage_basis
+-- The one valid at $1, or the newest.
+SELECT * FROM sightline.coverage_bases
+WHERE $1::timestamptz IS NULL OR valid_from <= $1 ORDER BY valid_from DESC LIMIT 1;
+
+-- name: coverage_bases
+-- Those valid at some time of the half-open window from $1 to $2.
+SELECT * FROM sightline.coverage_bases
+WHERE valid_from < $2 AND valid_from >= coalesce(
+    (SELECT max(valid_from) FROM sightline.coverage_bases WHERE valid_from <= $1), $1)
+ORDER BY valid_from;
+
+-- name: past_places
+-- Places not well seen at $1, after the id $2, with the names of then.
+SELECT i.place, coalesce(p.name, '') AS name,
+       coalesce(sum(i.weight_lost) FILTER (WHERE i.state IN ('blind', 'partly')), 0) AS lost,
+       coalesce(sum(i.weight_lost) FILTER (WHERE i.state = 'unknown'), 0) AS unknown,
+       coalesce(sum(i.weight_lost) FILTER (WHERE i.state = 'unverified'), 0) AS unverified
+FROM sightline.place_intervals AS i
+LEFT JOIN sightline.places AS p
+    ON p.id = i.place AND p.valid_from <= $1 AND (p.valid_to IS NULL OR p.valid_to > $1)
+WHERE i.started_at <= $1 AND (i.ended_at IS NULL OR i.ended_at > $1)
+  AND ($2::text IS NULL OR i.place > $2)
+GROUP BY i.place, p.name ORDER BY i.place LIMIT $3;
+
+-- name: past_weights
+SELECT coalesce(sum(weight_lost) FILTER (WHERE state IN ('blind', 'partly')), 0) AS lost,
+       coalesce(sum(weight_lost) FILTER (WHERE state = 'unknown'), 0) AS unknown,
+       coalesce(sum(weight_lost) FILTER (WHERE state = 'unverified'), 0) AS unverified
+FROM sightline.place_intervals
+WHERE started_at <= $1 AND (ended_at IS NULL OR ended_at > $1);
 
 -- ================================================================ plans
 

@@ -39,7 +39,7 @@ from gateway.domain.camera import (
     Window,
 )
 from gateway.domain.coverage.place import CandidateSite, Footprint, Place, ProhibitedArea
-from gateway.domain.coverage.rows import BlindSpot, PlaceInterval, PlaceState
+from gateway.domain.coverage.rows import BlindSpot, CoverageBasis, PlaceInterval, PlaceState
 from gateway.domain.ledger import (
     ChannelRecord,
     ClockStep,
@@ -318,6 +318,7 @@ BLIND_SPOTS = _kind(
     grids=tuple,
 )
 INTERVALS = _kind("place_intervals", PlaceInterval, state=PlaceState, causes=tuple)
+BASES = _kind("coverage_bases", CoverageBasis, key="valid_from")
 PLANS = _kind(
     "plans",
     PlanRecord,

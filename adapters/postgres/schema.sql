@@ -401,6 +401,17 @@ CREATE TABLE sightline.coverage_progress (
     as_of_at timestamptz NOT NULL  -- time of that batch
 );
 
+-- What coverage counts, from one import to the next: the weights that the past is told by.
+CREATE TABLE sightline.coverage_bases (
+    valid_from timestamptz PRIMARY KEY,  -- when the model was taken; valid until the next one
+    import_id text NOT NULL,  -- the newest import in it
+    listed double precision NOT NULL CHECK (listed >= 0 AND listed < 'infinity'),  -- weight
+    reached double precision NOT NULL
+        CHECK (reached >= 0 AND reached < 'infinity'),  -- weight that some view reaches by design
+    places integer NOT NULL,  -- how many are listed and accepted
+    cameras integer NOT NULL  -- how many have a view
+);
+
 -- Planning jobs (补盲扩面): what was asked, how far they are, what came out.
 CREATE TABLE sightline.plans (
     id text COLLATE "C" PRIMARY KEY,  -- plan id

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from gateway.domain.archive import ImportRecord
 from gateway.domain.camera import ChannelId
 from gateway.domain.coverage.place import CandidateSite, PlaceId, PlaceList
-from gateway.domain.coverage.rows import BlindSpot, CoverageChanges, PlaceInterval
+from gateway.domain.coverage.rows import BlindSpot, CoverageBasis, CoverageChanges, PlaceInterval
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,36 @@ class CoverageLive:
     as_of_at: datetime | None = None
     blind_spots: tuple[BlindSpot, ...] = ()
     intervals: tuple[PlaceInterval, ...] = ()
+    basis: CoverageBasis | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PastPlace:
+    """How one place was seen at a past moment: weight by state; what is not told was seen."""
+
+    place: PlaceId
+    name: str
+    lost: float
+    unknown: float
+    unverified: float
+
+
+@dataclass(frozen=True, slots=True)
+class PastCoverage:
+    """The places that were not well seen at a past moment, a page by id.
+
+    Attributes:
+        basis: what was counted then; None = coverage was not computed yet.
+        lost / unknown / unverified: weight, of all places, not of the page.
+        next: the id to go on after; None = no more.
+    """
+
+    basis: CoverageBasis | None
+    lost: float
+    unknown: float
+    unverified: float
+    places: tuple[PastPlace, ...]
+    next: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +131,14 @@ class CoverageStore(Protocol):
         self, since: datetime, until: datetime, place: PlaceId | None = None
     ) -> Sequence[PlaceInterval]:
         """The intervals that overlap a window, by place and start."""
+        ...
+
+    async def bases(self, since: datetime, until: datetime) -> Sequence[CoverageBasis]:
+        """What was counted at some time of a window, oldest first."""
+        ...
+
+    async def past(self, at: datetime, limit: int, after: str | None = None) -> PastCoverage:
+        """How places were seen at a moment, by the rows and names of then."""
         ...
 
     async def save_plan(self, plan: PlanRecord) -> None:

@@ -3,6 +3,7 @@
 Whatever computes runs in the thread that owns the state (`context.coverage.ask`); the loop only shapes.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,8 +14,7 @@ import shapely
 from aiohttp import web
 
 from gateway.domain.camera import ChannelId
-from gateway.domain.coverage.availability import Availability, at_moment, availability
-from gateway.domain.coverage.counters import Seen
+from gateway.domain.coverage.availability import availability
 from gateway.domain.coverage.figures import CoverageBy, Part, by
 from gateway.domain.coverage.model import Floats
 from gateway.domain.coverage.place import PlaceId
@@ -30,6 +30,7 @@ from gateway.web.access import Access, Handler, Route
 from gateway.web.audited import audited
 from gateway.web.auth import CONTEXT
 from gateway.web.context import CoverageDesk
+from gateway.web.coverage_shapes import availability_item, past_item
 from gateway.web.params import LIMIT_MAX, Params, parse_time
 from gateway.web.problems import Problem
 from gateway.web.reply import encode, in_slices, iso, send, send_json, send_page
@@ -249,31 +250,22 @@ async def get_availability(request: web.Request) -> web.Response:
     elif until - since > WINDOW_MOST:
         params.wrong("from", f"at most {WINDOW_MOST.days} days before `to`")
     params.check()
-    asked = desk(request)
-    weight = await asked.ask(lambda p: float(p.state.counters.weights()[: Seen.NEVER].sum()))
+    desk(request)
+    bases = await context.store.coverage.bases(since, until)
+    weights = [(basis.valid_from, basis.reached) for basis in bases]
     rows = await context.store.coverage.intervals(since, until)
     query = LedgerQuery(since=since, until=until, limit=LIMIT_MAX)
     page = await context.store.ledger(LedgerKind.GAPS, query)
     gaps = [(gap.started_at, gap.ended_at or until) for gap in page.rows]
-    found = await asked.ask(lambda _: availability(rows, gaps, (since, until), weight))
-    return await send_json(request, _availability(found, since, until), now)
-
-
-def _availability(found: Availability, since: datetime, until: datetime) -> Json:
-    return {
-        "from": since,
-        "to": until,
-        "share": found.share(found.lost),
-        "share_least": found.share(found.lost_most),
-        "share_most": found.share(found.lost_least),
-        **{f"{name}_h": value for name, value in row(found).items()},
-    }
+    window = since, until
+    found = await asyncio.to_thread(lambda: availability(rows, gaps, window, weights))
+    return await send_json(request, availability_item(found, since, until), now)
 
 
 async def get_past(request: web.Request) -> web.Response:
     """GET /api/v1/coverage/at?time=: the places that were not well seen at a past moment."""
-    params = Params(request, {"time"})
-    at = params.time("time")
+    params = Params(request, {"time", "limit", "cursor"})
+    at, limit = params.time("time"), params.limit()
     context = request.app[CONTEXT]
     now = context.clock.utc(context.clock.now())
     if at is None:
@@ -281,19 +273,14 @@ async def get_past(request: web.Request) -> web.Response:
     elif at > now or at.year < 2000:  # noqa: PLR2004 - before any archive
         params.wrong("time", "must lie in the past")
     params.check()
+    key = params.cursor((str,))
+    desk(request)
     at = at or now
-    rows = await context.store.coverage.intervals(at, at + timedelta(microseconds=1))
-    listed = await context.store.coverage.load_places(at)
-    past = at_moment(rows, at)
-    weight = sum(place.weight for place in listed.places.values() if place.accepted)
-    sums = [sum(getattr(one, name) for one in past.values()) for name in ("lost", "unknown")]
-    items = [
-        {"place": place, "name": listed.places[PlaceId(place)].name, **row(one)}
-        for place, one in sorted(past.items())
-        if PlaceId(place) in listed.places
-    ]
-    content = {"time": at, "weight": weight, "lost": sums[0], "unknown": sums[1], "items": items}
-    return await send_json(request, content, now)
+    found = await context.store.coverage.past(at, limit, None if key is None else str(key[0]))
+    following = params.next_url(None if found.next is None else [found.next])
+    headers = {"Link": f'<{following}>; rel="next"'} if following else {}
+    content = {**past_item(found, at), "next": following}
+    return await send_json(request, content, now, headers=headers)
 
 
 # --- layers

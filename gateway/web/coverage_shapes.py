@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 
 from gateway.domain.coverage.archive_view import Missing
+from gateway.domain.coverage.availability import Availability
 from gateway.domain.coverage.bounds import CoverageBounds, Estimate, Sure
 from gateway.domain.coverage.figures import CoverageBy
 from gateway.domain.coverage.intrusions import Intrusion
@@ -15,6 +17,7 @@ from gateway.domain.coverage.survey import SurveyOrder
 from gateway.domain.coverage.trust import BoundedPart, Trust
 from gateway.errors import Unavailable
 from gateway.inventory import Inventory
+from gateway.ports.coverage import PastCoverage
 from gateway.web.shapes import Json, division_name, grid_name, row
 
 NOT_YET = "the bounds of coverage are being computed: they follow the model by some seconds"
@@ -38,6 +41,34 @@ def part_name(inventory: Inventory, what: CoverageBy, code: str) -> str:
     if what is CoverageBy.KIND:
         return code
     return grid_name(inventory, code) if what is CoverageBy.GRID else division_name(inventory, code)
+
+
+def availability_item(found: Availability, since: datetime, until: datetime) -> Json:
+    """覆盖可用率 of a window, with its bounds."""
+    return {
+        "from": since,
+        "to": until,
+        "share": found.share(found.lost),
+        "share_least": found.share(found.lost_most),
+        "share_most": found.share(found.lost_least),
+        **{f"{name}_h": value for name, value in row(found).items()},
+    }
+
+
+def past_item(found: PastCoverage, at: datetime) -> Json:
+    """A past moment; weights are null before coverage was counted."""
+    basis = found.basis
+    told: Json = {"time": at, "weight": None, "designed": None, "seen": None}
+    if basis is not None:
+        seen = basis.reached - found.lost - found.unknown - found.unverified
+        told |= {"weight": basis.listed, "designed": basis.reached, "seen": max(0.0, seen)}
+    return {
+        **told,
+        "lost": found.lost,
+        "unknown": found.unknown,
+        "unverified": found.unverified,
+        "items": [row(place) for place in found.places],
+    }
 
 
 def _area(estimate: Estimate) -> Json:

@@ -15,7 +15,13 @@ from gateway.domain.coverage.place import Footprint, Place, PlaceId, PlaceList
 from gateway.domain.coverage.rows import CoverageChanges, PlaceState
 from gateway.errors import Conflict, StoreUnavailable
 from gateway.ports import Store
-from gateway.ports.coverage import BlindSpotQuery, CoverageLive, PlanStatus
+from gateway.ports.coverage import (
+    BlindSpotQuery,
+    CoverageLive,
+    PastCoverage,
+    PastPlace,
+    PlanStatus,
+)
 
 EVERYTHING = CoverageChanges(
     7,
@@ -23,6 +29,7 @@ EVERYTHING = CoverageChanges(
     (rows.FULL_SPOT, rows.BARE_SPOT),
     (rows.FULL_INTERVAL, rows.BARE_INTERVAL),
     (alert("a1", "b-full"), alert("a2", "b-bare")),
+    rows.BASIS,
 )
 
 
@@ -125,7 +132,7 @@ async def test_every_row_comes_back_with_every_field(store: Store) -> None:
 async def test_a_restart_finds_what_is_open_and_where_to_go_on(store: Store) -> None:
     await store.coverage.commit(EVERYTHING)
     assert await store.coverage.load() == CoverageLive(
-        7, at(6), (rows.BARE_SPOT,), (rows.BARE_INTERVAL,)
+        7, at(6), (rows.BARE_SPOT,), (rows.BARE_INTERVAL,), rows.BASIS
     )
 
 
@@ -143,7 +150,7 @@ async def test_a_later_snapshot_of_a_row_replaces_it(store: Store) -> None:
     )
     over = dataclasses.replace(rows.BARE_INTERVAL, ended_at=at(9), state=PlaceState.PARTLY)
     await store.coverage.commit(CoverageChanges(8, at(9), (closed,), (over,)))
-    assert await store.coverage.load() == CoverageLive(8, at(9))
+    assert await store.coverage.load() == CoverageLive(8, at(9), basis=rows.BASIS)
     found, _ = await store.coverage.blind_spots(BlindSpotQuery())
     assert closed in found
     assert over in await store.coverage.intervals(at(0), at(100))
@@ -232,6 +239,49 @@ async def test_intervals_of_a_window_come_by_place_and_start(store: Store) -> No
     assert await interval_ids(store, 10, 40) == ["c", "b"]
     assert await interval_ids(store, 0, 6) == ["c", "a"]
     assert await interval_ids(store, 0, 100, place=PlaceId("p3")) == ["d"]
+
+
+async def test_the_weights_of_each_time_stay_known(store: Store) -> None:
+    assert await store.coverage.bases(at(0), at(10)) == []
+    assert await store.coverage.past(at(0), 10) == PastCoverage(None, 0.0, 0.0, 0.0, (), None)
+    later = dataclasses.replace(rows.BASIS, valid_from=at(20), import_id="import-2", reached=11.0)
+    for basis in (later, rows.BASIS, later):  # twice is harmless, and so is any order
+        await store.coverage.commit(CoverageChanges(1, at(30), basis=basis))
+    assert (await store.coverage.load()).basis == later
+    windows = {(-9, 0): [], (-9, 1): [rows.BASIS], (1, 20): [rows.BASIS], (20, 30): [later],
+               (5, 21): [rows.BASIS, later], (50, 60): [later]}  # fmt: skip
+    for (since, until), all_told in windows.items():
+        assert list(await store.coverage.bases(at(since), at(until))) == all_told
+    for when, told in ((-1, None), (0, rows.BASIS), (19, rows.BASIS), (20, later), (99, later)):
+        assert (await store.coverage.past(at(when), 10)).basis == told
+
+
+async def test_a_past_moment_is_told_by_the_rows_and_the_names_of_then(store: Store) -> None:
+    await store.coverage.save_places(RECORD, rows.PLACES)
+    renamed = dataclasses.replace(rows.PLACES.places[PlaceId("p1")], name="renamed")
+    places = {**rows.PLACES.places, PlaceId("p1"): renamed}
+    second = dataclasses.replace(RECORD, id="second", at=at(12))
+    await store.coverage.save_places(second, dataclasses.replace(rows.PLACES, places=places))
+    intervals = (
+        interval("a", "p1", 5, 20, weight_lost=2.0),
+        interval("b", "p1", 5, 15, weight_lost=0.5, state=PlaceState.PARTLY),
+        interval("c", "p1", 6, None, weight_lost=4.0, state=PlaceState.UNVERIFIED),
+        interval("d", "p2", 9, 11, weight_lost=1.0, state=PlaceState.UNKNOWN),
+        interval("e", "gone", 9, 11, weight_lost=8.0),
+    )
+    await store.coverage.commit(CoverageChanges(1, at(30), intervals=intervals))
+    first = rows.PLACES.places
+    p1 = PastPlace(PlaceId("p1"), first[PlaceId("p1")].name, 2.5, 0.0, 4.0)
+    p2 = PastPlace(PlaceId("p2"), first[PlaceId("p2")].name, 0.0, 1.0, 0.0)
+    gone = PastPlace(PlaceId("gone"), "", 8.0, 0.0, 0.0)
+    told = await store.coverage.past(at(10), 10)
+    assert told == PastCoverage(None, 10.5, 1.0, 4.0, (gone, p1, p2), None)
+    page = await store.coverage.past(at(10), 2)
+    assert (page.places, page.next, page.lost) == ((gone, p1), "p1", 10.5)
+    assert (await store.coverage.past(at(10), 2, page.next)).places == (p2,)
+    later = await store.coverage.past(at(15), 10)
+    assert [(one.name, one.lost, one.unverified) for one in later.places] == [("renamed", 2.0, 4.0)]
+    assert (await store.coverage.past(at(4), 10)).places == ()
 
 
 # ---------------------------------------------------------------- plans, retention

@@ -15,7 +15,7 @@ from gateway.domain.coverage.place import (
     ProhibitedArea,
     SiteId,
 )
-from gateway.domain.coverage.rows import BlindSpot, PlaceInterval, PlaceState
+from gateway.domain.coverage.rows import BlindSpot, CoverageBasis, PlaceInterval, PlaceState
 from gateway.ports.coverage import PlanRecord, PlanStatus
 
 SQUARE: Geometry = {
@@ -117,6 +117,7 @@ FULL_INTERVAL = PlaceInterval(
     before_at=at(3),
     ended_at=at(4),
 )
+BASIS = CoverageBasis(at(0), "import-1", 12.5, 10.25, 3, 2)
 BARE_INTERVAL = interval("v-bare", "p2", 5)
 PLAN = PlanRecord(
     id="plan-1",

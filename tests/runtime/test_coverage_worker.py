@@ -205,6 +205,7 @@ async def test_a_store_that_is_away_loses_nothing(desk: Desk, monkeypatch: Any) 
 async def restarted(desk: Desk, model: CoverageModel | None = None) -> Desk:
     """Another process over the same store and the same present."""
     found = Desk(desk.store, desk.clock, model or desk.model)
+    found.import_id = desk.import_id
     for view in desk.projection.order:
         if view.camera.id in found.projection.channels:
             own = found.projection.channels[view.camera.id]
@@ -271,6 +272,33 @@ async def test_the_rows_of_a_camera_that_left_the_archive_are_closed(desk: Desk)
     assert spots["c0000"].ended_at is None
     assert spots["c0000"].area_now_m2 == pytest.approx(60 * 40)
     assert not await desk.worker.recount()
+
+
+async def test_an_import_that_changes_a_weight_ends_the_rows_of_the_old_one(desk: Desk) -> None:
+    before = (await desk.store.coverage.load()).basis
+    assert before is None  # nothing was written yet
+    await desk.lose(0)
+    await desk.turn()
+    (first,) = await desk.store.coverage.bases(desk.now() - timedelta(days=1), desk.now())
+    assert (first.listed, first.reached, first.import_id) == (2.0, 2.0, "first")
+    desk.model = replace(PAIR, point_weight=PAIR.point_weight * 5)
+    desk.import_id = "second"
+    desk.clock.move(6)
+    await desk.worker._build()
+    await desk.worker.flush()
+    desk.clock.move(6)
+    rows = await desk.store.coverage.intervals(first.valid_from, desk.now())
+    assert [(row.weight_lost, row.ended_at is None) for row in rows] == [(1.0, False), (5.0, True)]
+    old, new = rows
+    bases = await desk.store.coverage.bases(first.valid_from, desk.now())
+    assert [(basis.reached, basis.import_id) for basis in bases] == [
+        (2.0, "first"), (10.0, "second"),
+    ]  # fmt: skip
+    assert old.ended_at == new.started_at == bases[1].valid_from
+    again = await restarted(desk)
+    await again.turn()
+    assert await desk.store.coverage.bases(first.valid_from, again.now()) == bases
+    assert len(await desk.store.coverage.intervals(first.valid_from, again.now())) == 2
 
 
 def _import(name: str, at: datetime) -> ImportRecord:

@@ -165,7 +165,7 @@ def test_availability_is_hours_seen_of_hours_due() -> None:
         interval(PlaceState.UNKNOWN, 1.0, 8, 10),
     ]
     found = availability(
-        rows, [(hours(4), hours(4.5)), (hours(4.25), hours(5))], (T0, hours(24)), 10
+        rows, [(hours(4), hours(4.5)), (hours(4.25), hours(5))], (T0, hours(24)), [(T0, 10.0)]
     )
     assert found.whole == 240.0
     assert found.unknown == 2.0 + 10.0  # one hour in which nobody watched anything
@@ -178,7 +178,18 @@ def test_availability_is_hours_seen_of_hours_due() -> None:
 
 
 def test_nothing_due_has_no_share() -> None:
-    assert availability([], [(T0, hours(1))], (T0, hours(1)), 5.0).share(0.0) is None
+    assert availability([], [(T0, hours(1))], (T0, hours(1)), [(T0, 5.0)]).share(0.0) is None
+
+
+def test_each_hour_is_due_by_the_weight_of_its_time() -> None:
+    rows = [interval(PlaceState.BLIND, 2.0, 1, 5)]
+    weights = [(hours(2), 10.0), (hours(4), 20.0), (hours(6), 30.0)]
+    found = availability(rows, [(hours(3), hours(4.5))], (T0, hours(6)), weights)
+    assert found.whole == 2 * 10.0 + 2 * 20.0  # before the first weight nothing was counted
+    assert found.unknown == 10.0 + 0.5 * 20.0
+    assert found.lost == 2.0 * (1 + 0.5)
+    nothing = availability(rows, [], (T0, hours(6)), [])
+    assert (nothing.whole, nothing.lost, nothing.share(0.0)) == (0.0, 0.0, None)
 
 
 def test_spans_are_merged_in_order() -> None:

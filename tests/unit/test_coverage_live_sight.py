@@ -254,6 +254,27 @@ def test_what_an_import_changed_is_brought_up_to_date() -> None:
     assert not recount(state)
 
 
+def test_another_weight_after_an_import_begins_another_row() -> None:
+    judged = Judged()
+    judged.take(judged.flip(0, 60.0), 60.0)
+    stored = list(judged.state.intervals.open.values())
+    heavier = replace(TOWN, point_weight=TOWN.point_weight * 3)
+    known = Known(
+        at(200), list(judged.state.open.values()), stored, list(judged.ledger.values()),
+        judged.present(), at(210),
+    )  # fmt: skip
+    state, _, rows = restart(heavier, geojson, known)
+    ended = {row.id: row for row in rows.intervals if row.ended_at is not None}
+    assert {row.id for row in stored} == set(ended)
+    assert {row.ended_at for row in ended.values()} == {at(200)}
+    fresh = {row.place: row for row in rows.intervals if row.ended_at is None}
+    assert set(fresh.values()) == set(state.intervals.open.values())
+    for old in stored:
+        assert fresh[old.place].started_at == at(200)
+        assert fresh[old.place].weight_lost == pytest.approx(3 * old.weight_lost)
+    assert not recount(state)
+
+
 def test_cameras_without_facts_are_blank() -> None:
     assert CameraFacts().node_name == {}
 

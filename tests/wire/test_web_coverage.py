@@ -59,6 +59,8 @@ async def blinded() -> AsyncIterator[tuple[WebService, Outage[datetime]]]:
         states = tuple(ChannelRecord(channel(n), State.ONLINE, now) for n in range(4))
         await one.change(channels=states)
         await worker._build()
+        one.clock.ahead_s += 60.0
+        now = one.now()
         lost = Outage(
             "o1", channel(0), OutageCause.POWER, now - timedelta(seconds=50),
             now - timedelta(seconds=20), now, now, incident="i1",
@@ -143,7 +145,11 @@ async def test_availability_and_the_past() -> None:
         after = (lost.failed_at + timedelta(seconds=1)).isoformat().replace("+00:00", "Z")
         past = await one.get(f"/api/v1/coverage/at?time={after}")
         conforms(past, "PastCoverage")
-        assert past["lost"] == 1.0
+        assert (past["lost"], past["designed"], past["seen"]) == (1.0, 2.0, 1.0)
+        assert past["next"] is None
+        before = await one.get("/api/v1/coverage/at?time=2020-01-01T00:00:00Z")
+        conforms(before, "PastCoverage")
+        assert (before["weight"], before["lost"], before["items"]) == (None, 0.0, [])
         for wrong in (
             "at",
             "at?time=2099-01-01T00:00:00Z",

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 from gateway.domain.coverage.rows import PlaceInterval, PlaceState
 
@@ -40,7 +41,7 @@ def availability(
     intervals: Iterable[PlaceInterval],
     gaps: Sequence[Span],
     window: Span,
-    weight: float,
+    weights: Sequence[tuple[datetime, float]],
 ) -> Availability:
     """Add up the rows of a window.
 
@@ -48,9 +49,15 @@ def availability(
         intervals: rows that overlap the window; open ones last until its end.
         gaps: when the gateway itself did not watch: everything is unknown then.
         window: from, to.
-        weight: of all that some view reaches by design.
+        weights: what some view reaches by design, each from a time on until the next, in order.
+            Before the first one nothing was counted, and nothing was due.
     """
-    since, until = window
+    spans = [
+        (clipped((begin, end), window), weight)
+        for (begin, weight), (end, _) in pairwise([*weights, (window[1], 0.0)])
+    ]
+    window = max(window[0], weights[0][0] if weights else window[1]), window[1]
+    until = window[1]
     blind = merged(clipped(span, window) for span in gaps)
     sums = dict.fromkeys(("lost", "least", "most", "unknown", "unverified"), 0.0)
 
@@ -68,8 +75,9 @@ def availability(
             add("unknown", row, row.started_at, end)
         else:
             add("unverified", row, row.started_at, end)
-    whole = weight * (until - since).total_seconds() / HOUR_S
-    unknown = sums["unknown"] + weight * sum(_length_s(span) for span in blind) / HOUR_S
+    whole = sum(weight * _length_s(span) for span, weight in spans) / HOUR_S
+    hidden = sum(weight * (_length_s(span) - _watched_s(span, blind)) for span, weight in spans)
+    unknown = sums["unknown"] + hidden / HOUR_S
     return Availability(
         whole,
         unknown,

@@ -125,6 +125,12 @@ class Intervals:
         self.open[g] = row
         self.written[g] = CLASS_OF_ROW[row.state]
 
+    def renew(self, g: int, bounds: Bounds) -> PlaceInterval:
+        """A row of its own from a moment on, for a group that stays as it is seen."""
+        seen = Seen(int(self.counters.seen[g]))
+        self.open[g], self.written[g] = self._row(g, seen, bounds), seen
+        return self.open[g]
+
 
 CLASS_OF_ROW = {
     PlaceState.BLIND: Seen.BLIND,

@@ -140,11 +140,15 @@ def _adopt_intervals(state: CoverageState, known: Known, gone: Bounds) -> Iterab
     for row in known.intervals:
         seers = tuple(sorted(state.number.get(c, -1) for c in row.causes))
         g = state.groups.key.get((place.get(row.place, -1), seers))
-        if g is not None and state.counters.seen[g] == CLASS_OF_ROW[row.state]:
+        stands = g is not None and state.counters.seen[g] == CLASS_OF_ROW[row.state]
+        if g is not None and stands and row.weight_lost == state.groups.weight[g]:
             state.intervals.adopt(g, row)
             made.pop(g, None)
-        else:
-            yield closed(row, gone.not_before(Bounds(row.after_at, row.started_at)))
+            continue
+        until = gone.not_before(Bounds(row.after_at, row.started_at))
+        yield closed(row, until)
+        if g is not None and stands:  # an import gave the place another weight: it counts from now
+            made[g] = state.intervals.renew(g, until)
     yield from made.values()
 
 

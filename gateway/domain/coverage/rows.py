@@ -92,10 +92,29 @@ class PlaceInterval:
 
 
 @dataclass(frozen=True, slots=True)
+class CoverageBasis:
+    """What coverage counts from one import to the next: the weights that its rows are parts of.
+
+    Attributes:
+        valid_from: when the model was taken, some seconds after its import; valid until the next one.
+        import_id: the newest import in it.
+        listed: weight of all listed places.
+        reached: of those, what some view reaches by design.
+    """
+
+    valid_from: datetime
+    import_id: str
+    listed: float
+    reached: float
+    places: int
+    cameras: int
+
+
+@dataclass(frozen=True, slots=True)
 class CoverageChanges:
     """One batch of the coverage worker: one transaction, harmless when written twice.
 
-    `sequence` is the last batch of the judge that it contains.
+    `sequence` is the last batch of the judge that it contains; `basis` is there when it changed.
     """
 
     sequence: int
@@ -103,3 +122,4 @@ class CoverageChanges:
     blind_spots: tuple[BlindSpot, ...] = ()
     intervals: tuple[PlaceInterval, ...] = ()
     alerts: tuple[Alert, ...] = ()
+    basis: CoverageBasis | None = None
