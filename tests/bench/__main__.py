@@ -33,6 +33,8 @@ PARTS = (
     "mqtt",
     "plan",
     "linking",
+    "events",
+    "center_down",
     "live",
 )
 
@@ -112,6 +114,18 @@ def _linking() -> object:
     return linking.run()
 
 
+def _events() -> object:
+    from bench import events
+
+    return events.run()
+
+
+def _center_down() -> object:
+    from bench import center_down
+
+    return center_down.run()
+
+
 def _live() -> object:
     from bench import live
 
@@ -147,6 +161,8 @@ RUN: dict[str, Callable[[], object]] = {
     "memory": _memory,
     "pulls": _pulls,
     "linking": _linking,
+    "events": _events,
+    "center_down": _center_down,
     "live": _live,
     "coverage_live": _coverage_live,
     "mqtt": _mqtt,
@@ -171,6 +187,17 @@ GOALS: tuple[tuple[str, str, float, tuple[str, ...]], ...] = (
     ("place to its cells, city, ms", "<=", 0.2, ("linking", "link", "city_ms")),
     ("storm of signals, CPU µs each", "<=", 50, ("linking", "storm", "cpu_us_a_signal")),
     ("storm of signals, memory grown, MB", "<=", 50, ("linking", "storm", "grown_mb")),
+    ("1,000 events/s: device to center p99, s", "<=", 1, ("events", "steady", "p99_s")),
+    ("1,000 events/s: incidents not told", "<=", 0, ("events", "steady", "not_told")),
+    ("1,000 events/s: signals lost", "<=", 0, ("events", "steady", "signals_lost")),
+    ("storm of 10,000/s: alarms lost", "<=", 0, ("events", "storm", "alarms_lost")),
+    ("storm of 10,000/s: signals of incidents lost", "<=", 0, ("events", "storm", "signals_lost")),
+    ("storm of 10,000/s: coalesced and not counted", "<=", 0, ("events", "storm", "plain_uncounted")),
+    ("storm of 10,000/s: checks later than 1 s, share", "<=", 0.01, ("events", "storm", "checks_late_share")),
+    ("storm of 10,000/s: memory grown, MB", "<=", 50, ("events", "storm", "grown_mb")),
+    ("center down an hour: messages lost", "<=", 0, ("center_down", "lost")),
+    ("center down an hour: duplicated", "<=", 0, ("center_down", "duplicated")),
+    ("center down an hour: drained after, s", "<=", 60, ("center_down", "drained_s")),
     ("demo: lateness p99, s", "<=", 1, ("live", "demo", "lateness_seconds", "p99")),
     ("demo: death to confirmed outage p50, s", "<=", 30, ("live", "demo", "detection_seconds", "p50")),
     ("demo: death to confirmed outage p99, s", "<=", 50, ("live", "demo", "detection_seconds", "p99")),
