@@ -35,7 +35,7 @@ from gateway.runtime.stats import quantile
 
 SECONDS = 60.0
 STEADY_RATE, STORM_RATE, ALARM_RATE = 1_000.0, 10_000.0, 50.0
-DEVICES, PULLED = 3_000, 1_500
+DEVICES, PULLED = 3_000, 2_400
 LATENESS = "sightline_check_lateness_seconds"
 COUNTED = "SELECT kind, sum(count)::int AS n FROM sightline.events GROUP BY kind"
 

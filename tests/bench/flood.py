@@ -191,7 +191,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--devices", type=int, default=3000)
-    parser.add_argument("--pulled", type=int, default=300)
+    parser.add_argument("--pulled", type=int, default=2400)
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     uvloop.run(_serve(parser.parse_args()))
 

@@ -27,6 +27,8 @@ TOLD = frozenset(
     }
 )
 """Kinds that the shipped rules tell the center of."""
+DEGREE_M, EASTWARDS = 111_320.0, 0.785
+"""Metres a degree, and how much shorter one of longitude is here."""
 APART_M = 250.0
 """So far apart that no two sensors of a kind share an incident."""
 ATTEMPT_S = 2.0
@@ -84,16 +86,18 @@ def far_apart(
     things: Sequence[T], places: Sequence[tuple[float | None, float | None]], apart_m: float = 60.0
 ) -> list[T]:
     """Those of some things that have a place, no two nearer than so many metres."""
-    side = apart_m / 111_320 / 0.6
-    taken: dict[tuple[int, int], bool] = {}
+    side_deg = apart_m / DEGREE_M / EASTWARDS
+    squares: dict[tuple[int, int], list[tuple[float, float]]] = {}
     chosen = []
     for thing, (longitude, latitude) in zip(things, places, strict=True):
         if longitude is None or latitude is None:
             continue
-        x, y = int(longitude // side), int(latitude // side)
-        # One a square, and none in the squares around it: farther apart than asked for.
-        if not any((x + dx, y + dy) in taken for dx in (-1, 0, 1) for dy in (-1, 0, 1)):
-            taken[x, y] = True
+        x, y = int(longitude // side_deg), int(latitude // side_deg)
+        near = [
+            at for dx in (-1, 0, 1) for dy in (-1, 0, 1) for at in squares.get((x + dx, y + dy), ())
+        ]
+        if all(_apart_m((longitude, latitude), at) > apart_m for at in near):
+            squares.setdefault((x, y), []).append((longitude, latitude))
             chosen.append(thing)
     return chosen
 
@@ -101,17 +105,15 @@ def far_apart(
 def spread(sensors: Iterable[Sensor], kinds: frozenset[EventKind] = TOLD) -> list[Sensor]:
     """Sensors of some kinds, no two of a kind near each other."""
     chosen: list[Sensor] = []
-    for one in sensors:
-        same = (other for other in chosen if other.kind is one.kind)
-        if one.kind in kinds and all(_apart_m(one, other) > APART_M for other in same):
-            chosen.append(one)
+    known = list(sensors)
+    for kind in sorted(kinds):
+        same = [one for one in known if one.kind is kind]
+        chosen += far_apart(same, [(one.longitude, one.latitude) for one in same], APART_M)
     return chosen
 
 
-def _apart_m(a: Sensor, b: Sensor) -> float:
-    north = (a.latitude or 0.0) - (b.latitude or 0.0)
-    east = ((a.longitude or 0.0) - (b.longitude or 0.0)) * math.cos(math.radians(38.3))
-    return math.hypot(north, east) * 111_320
+def _apart_m(a: tuple[float, float], b: tuple[float, float]) -> float:
+    return math.hypot((a[0] - b[0]) * EASTWARDS, a[1] - b[1]) * DEGREE_M
 
 
 class Crowd:
