@@ -20,6 +20,8 @@ def cells(found: dict[str, Any]) -> list[str]:
     truth, detection = demo.get("truth", {}), demo.get("detection_seconds", {})
     uplinks = [f for f in demo.get("truth_incidents", []) if f["kind"] == "uplink"]
     blind, alerts = demo.get("blind_spots", {}), demo.get("alerts", {})
+    events, away = found.get("events", {}), found.get("center_down", {})
+    steady, storm = events.get("steady", {}), events.get("storm", {})
     plan = found.get("plan", {}).get("one_lens", {})
     summary = live.get("api", {}).get("api/v1/summary?by=township", {})
     return [
@@ -32,6 +34,15 @@ def cells(found: dict[str, Any]) -> list[str]:
         "–" if not uplinks else f"{len(uplinks)} / {sum(len(u['problems']) for u in uplinks)}",
         f"{_text(blind.get('missed'), 0)} / {_text(blind.get('invented'), 0)}",
         " / ".join(_text(alerts.get(k), 0) for k in ("expected", "delivered", "duplicated")),
+        f"{_text(steady.get('p99_s'), 2)} / {_text(steady.get('not_told'), 0)}",
+        f"{_text(storm.get('alarms_lost'), 0)} / {_text(storm.get('grown_mb'), 0)}",
+        " / ".join(
+            (
+                _text(away.get("lost"), 0),
+                _text(away.get("duplicated"), 0),
+                _text(away.get("drained_s"), 0),
+            )
+        ),
         _text(demo.get("memory_mb", {}).get("gateway"), 0),
         _text(found.get("coverage_live", {}).get("single", {}).get("p99_ms"), 1),
         f"{_text(plan.get('solve_s'), 2)} / {_text(plan.get('gap_percent'), 1)}",
