@@ -1,6 +1,6 @@
 """`make bench`: measures, prints the table of goals and what was reached, writes build/bench.json.
 
-About fifteen minutes. Figures move with the machine: read the ratios, and the CPU seconds rather than
+About twenty minutes. Figures move with the machine: read the ratios, and the CPU seconds rather than
 the walls. `python -m bench sweep store` measures only these parts.
 """
 
