@@ -323,3 +323,88 @@ def test_a_tamper_a_street_away_explains_nothing(desk: Correlator) -> None:
 def test_without_a_position_there_is_no_distance() -> None:
     assert correlate.distance_m(NOWHERE, 109.7, 38.3) is None
     assert correlate.distance_m(HERE, 109.7, 38.3) == 0
+
+
+# --- a restart with its signals
+
+
+def restored(rows: list[Any], signals: list[tuple[Event, Where]]) -> Correlator:
+    later = Correlator(BOOK)
+    for row, device in rows:
+        later.restore(row, device)
+    for event, where in signals:
+        later.stand_again(event, where)
+    return later
+
+
+def test_what_stood_before_a_restart_stands_after_it_and_ends_with_its_last_source(
+    desk: Correlator,
+) -> None:
+    one, two = signal("a", active=True), signal("b", 1, sensor=SensorId("s2"), active=True)
+    desk.take(one, HERE)
+    row = row_of(desk.take(two, NEARBY))
+    later = restored([(row, None)], [(one, HERE), (two, NEARBY)])
+
+    assert later.tick(after(900)) == []
+    assert later.take(signal("c", 901, active=False), HERE).reason == "one of its signals is over"
+    ended = later.take(signal("d", 902, sensor=SensorId("s2"), active=False), NEARBY)
+    assert ended.changed
+    assert [case.row.ended_at for case in later.tick(after(912))] == [after(902)]
+
+
+def test_the_newest_signal_of_a_source_says_whether_it_stands(desk: Correlator) -> None:
+    first, over = signal("a", active=True), signal("b", 50, active=False)
+    desk.take(first, HERE)
+    row = row_of(desk.take(over, HERE))
+    later = restored([(row, None)], [(first, HERE), (over, HERE)])
+
+    assert [case.row.ended_at for case in later.tick(after(60))] == [after(50)]
+
+
+def test_a_device_without_a_channel_is_found_by_its_first_signal(desk: Correlator) -> None:
+    first = signal("a", sensor=None, device=DeviceId("d1"), active=True)
+    row = row_of(desk.take(first, HERE))
+    later = restored([(row, None)], [(first, HERE)])
+
+    again = later.take(replace(first, id="b", received_at=after(5)), HERE)
+    assert (again.opened, row_of(again).signals) == (False, 2)
+
+
+def test_a_signal_that_followed_a_cause_stands_with_it_and_raises_it_no_second_time(
+    desk: Correlator,
+) -> None:
+    tamper = channel_signal("t", 0, K.TAMPER, active=True)
+    lost = channel_signal("v", 9, K.SIGNAL_LOSS, active=True)
+    desk.take(tamper, HERE)
+    row = row_of(desk.take(lost, HERE))
+    later = restored([(row, DeviceId("d1"))], [(tamper, HERE), (lost, HERE)])
+    (case,) = later.cases.values()
+
+    assert len(case.standing) == 2
+    assert case.raised_by == {"signal_loss"}
+    again = later.take(channel_signal("w", 20, K.SIGNAL_LOSS, active=True), HERE)
+    assert row_of(again).note == "followed by signal_loss"
+
+
+def test_what_many_signals_raised_is_raised_once_over_a_restart(desk: Correlator) -> None:
+    row = row_of(desk.take(signal("a", count=5), HERE))
+    row = row_of(desk.take(signal("b", 1), HERE))
+    later = restored([(row, None)], [])
+
+    assert row.severity is Severity.CRITICAL
+    assert row_of(later.take(signal("c", 2), HERE)).severity is Severity.CRITICAL
+    assert next(iter(later.cases.values())).raised_by == {"count"}
+
+
+def test_signals_of_other_incidents_and_of_before_leave_nothing_standing(
+    desk: Correlator,
+) -> None:
+    row = row_of(desk.take(signal("a", 100), HERE))
+    later = Correlator(BOOK)
+    later.restore(row, None)
+
+    assert later.stand_again(signal("old", 10, active=True), HERE) is None
+    assert later.stand_again(signal("far", 110, sensor=SensorId("s9"), active=True), FAR) is None
+    moment = later.stand_again(signal("b", 120), HERE)
+    assert moment is not None
+    assert (moment.standing, moment.over_at) == (set(), None)

@@ -262,6 +262,25 @@ def test_after_a_restart_revisions_go_on_and_nothing_is_said_twice() -> None:
     assert told(changed.alerts) == [("feed", 5, "update"), ("center", 5, "update")]
 
 
+def test_after_a_restart_times_of_messages_are_those_of_before() -> None:
+    planner = Planner()
+    key = ("center", "ev-1")
+    planner.restore({key: 2}, after(500), {key: (T0, after(480))})
+    planner.plan(SMOKE, TOLD, after(500))
+
+    assert planner.opened_at("ev-1") == T0
+    soon = planner.plan(replace(SMOKE, urgent="p"), TOLD, after(510))
+    assert [alert.recipient for alert in soon.alerts] == ["feed"]
+    assert soon.due_at == after(540)
+
+
+def test_what_a_digest_gathers_is_a_row_that_says_its_area() -> None:
+    row = Planner().gather(SMOKE, TOLD, T0, "digest:doors")
+
+    assert (row.recipient, row.phase, row.state) == ("digest:doors", "close", "pending")
+    assert row.body["data"]["area"] == SMOKE.area
+
+
 def test_a_decision_without_a_rule_can_be_planned_and_a_digest_stands_for_itself() -> None:
     planner = Planner(source="sightline://test")
     bare = planner.plan(SMOKE, Decision(("feed",), "by hand"), T0)

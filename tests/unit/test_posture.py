@@ -7,12 +7,15 @@ import pytest
 
 from gateway.domain.alerting.posture import (
     PlannedPosture,
+    ended_at,
     is_division,
     level_at,
     occurrences,
     planned_problems,
+    to_end,
 )
 from gateway.domain.alerting.rows import Posture, PostureLevel
+from gateway.errors import Refused
 
 NOON = datetime(2026, 3, 2, 4, tzinfo=UTC)
 """A Monday, 12:00 in Asia/Shanghai."""
@@ -101,3 +104,18 @@ def test_names_of_windows_are_their_own() -> None:
 def test_areas_are_beginnings_of_division_codes() -> None:
     assert all(is_division(area) for area in ("", "6", "610802001004"))
     assert not any(is_division(area) for area in ("x", "6108020010041", "６"))
+
+
+def test_one_that_has_not_begun_never_holds_once_it_was_ended() -> None:
+    ended = ended_at(replace(CELL, from_at=NOON + HOUR), NOON)
+
+    assert (ended.from_at, ended.until_at) == (NOON, NOON)
+    assert level_at([ended], "", NOON, CELL.area) is CALM
+
+
+def test_only_what_people_set_can_be_ended() -> None:
+    assert to_end([CELL], "c") is CELL
+    with pytest.raises(Refused, match="no posture"):
+        to_end([CELL], "x")
+    with pytest.raises(Refused, match="set routine"):
+        to_end([CELL], "planned-x")
