@@ -9,6 +9,7 @@ from aiohttp.typedefs import Handler
 from gateway.metrics import HTTP_REQUESTS
 from gateway.resources import data_dir
 from gateway.web import (
+    alert_stream,
     cameras,
     center,
     console,
@@ -74,6 +75,7 @@ INTERFACE: tuple[Route, ...] = (
     *people.ROUTES,
     *plans.ROUTES,
     *stream.ROUTES,
+    *alert_stream.ROUTES,
     *ogc.ROUTES,
     Route("GET", "/api/v1/openapi.json", get_document, Access.OPEN),
 )

@@ -7,6 +7,8 @@ client that lost its connection in between gets the whole batch again, and rows 
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import orjson
@@ -159,32 +161,46 @@ async def get_stream(request: web.Request) -> web.StreamResponse:
     """GET /api/v1/stream."""
     params = Params(request, {"last_event_id"})
     params.check()
+    # EventSource sends the header only when it reconnects; a page that has just loaded the wall
+    # says in the query up to where it knows.
+    asked = request.headers.get("Last-Event-ID", params.given.get("last_event_id", ""))
+    async with counted(request):
+        return await _Reader(request, request.app[STREAM]).run(asked)
+
+
+@asynccontextmanager
+async def counted(request: web.Request) -> AsyncIterator[None]:
+    """A place among the streams of all kinds, ended on shutdown.
+
+    Raises:
+        Problem: too-many-streams.
+    """
     streams = request.app[STREAM]
     if len(streams.tasks) >= streams.limits.streams:
         detail = f"{streams.limits.streams} streams are open; close one or try later"
         raise Problem(problems.TOO_MANY_STREAMS, detail, headers={"Retry-After": "10"})
-    # EventSource sends the header only when it reconnects; a page that has just loaded the wall
-    # says in the query up to where it knows.
-    asked = request.headers.get("Last-Event-ID", params.given.get("last_event_id", ""))
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - a handler runs in a task
     streams.tasks.add(task)
     STREAMS.inc()
     try:
-        return await _Reader(request, streams).run(asked)
+        yield
     finally:
         streams.tasks.discard(task)
         STREAMS.dec()
 
 
-class _Reader:
-    """One open stream."""
+class EventStream:
+    """The response of one open stream: bounded in what waits for its reader, and in how long.
 
-    def __init__(self, request: web.Request, streams: Streams) -> None:
+    Attributes:
+        limits: those of all streams.
+        response: to be opened once.
+    """
+
+    def __init__(self, request: web.Request) -> None:
         self.request = request
-        self.streams = streams
-        self.last_id = 0
-        self.inventory = streams.projection.inventory
+        self.limits = request.app[STREAM].limits
         self.response = web.StreamResponse(
             headers={
                 hdrs.CONTENT_TYPE: "text/event-stream; charset=utf-8",
@@ -193,14 +209,45 @@ class _Reader:
             }
         )
 
-    async def run(self, asked: str) -> web.StreamResponse:
-        """Send until the reader goes, is too slow, or its token ends."""
+    async def open(self) -> None:
+        """Send the head."""
         await self.response.prepare(self.request)
         transport = self.request.transport
         if transport is not None:
-            transport.set_write_buffer_limits(self.streams.limits.buffer_bytes)
+            transport.set_write_buffer_limits(self.limits.buffer_bytes)
+
+    async def still_allowed(self) -> bool:
+        """A stream does not outlive its token."""
+        secret, _ = secret_of(self.request)
+        token = await find_token(self.request, secret)
+        return token is not None and token.role == self.request[IDENTITY].role
+
+    async def send(self, data: bytes) -> bool:
+        """Write within the limit; False = too slow, disconnected."""
         try:
-            if await self._send(self._first(asked)):
+            async with asyncio.timeout(self.limits.write_s):
+                await self.response.write(data)
+        except TimeoutError:
+            if self.request.transport is not None:
+                self.request.transport.abort()
+            return False
+        return True
+
+
+class _Reader(EventStream):
+    """One open stream of the feed."""
+
+    def __init__(self, request: web.Request, streams: Streams) -> None:
+        super().__init__(request)
+        self.streams = streams
+        self.last_id = 0
+        self.inventory = streams.projection.inventory
+
+    async def run(self, asked: str) -> web.StreamResponse:
+        """Send until the reader goes, is too slow, or its token ends."""
+        await self.open()
+        try:
+            if await self.send(self._first(asked)):
                 await self._follow()
         except ConnectionResetError:
             pass  # the reader went away
@@ -230,13 +277,13 @@ class _Reader:
             now = clock.now()
             if now - told >= limits.as_of_s:
                 told = now
-                if not await self._still_allowed():
+                if not await self.still_allowed():
                     return
                 out += streams.as_of(list(self.request.app[CONTEXT].readiness()))
             if now - commented >= limits.comment_s:
                 commented = now
                 out += b": still here\n\n"
-            if out and not await self._send(out):
+            if out and not await self.send(out):
                 return
 
     def _news(self) -> bytes:
@@ -249,23 +296,6 @@ class _Reader:
             return streams.greeting("reset")
         self.last_id = found[0]
         return found[1]
-
-    async def _still_allowed(self) -> bool:
-        """A stream does not outlive its token."""
-        secret, _ = secret_of(self.request)
-        token = await find_token(self.request, secret)
-        return token is not None and token.role == self.request[IDENTITY].role
-
-    async def _send(self, data: bytes) -> bool:
-        """Write within the limit; False = too slow, disconnected."""
-        try:
-            async with asyncio.timeout(self.streams.limits.write_s):
-                await self.response.write(data)
-        except TimeoutError:
-            if self.request.transport is not None:
-                self.request.transport.abort()
-            return False
-        return True
 
 
 ROUTES = (Route("GET", "/api/v1/stream", get_stream, Access.READ),)
