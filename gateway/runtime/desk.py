@@ -24,7 +24,7 @@ from gateway.domain.alerting.rows import Alert, EventIncident, Mute, Posture, Re
 from gateway.domain.alerting.rules import Makes, Rule, RuleBook
 from gateway.domain.camera import DeviceId, GridId
 from gateway.domain.coverage.rows import BlindSpot
-from gateway.domain.event import Event, EventKind
+from gateway.domain.event import Event
 from gateway.domain.ledger import Changes, Outage
 from gateway.errors import StoreUnavailable
 from gateway.inventory import Inventory
@@ -33,7 +33,8 @@ from gateway.ports import Clock, Store
 from gateway.ports.events import EventChanges
 from gateway.runtime.atlas import Atlas
 from gateway.runtime.desk_restart import go_on
-from gateway.runtime.ledger_alerts import Known, LedgerAlerts
+from gateway.runtime.ledger_alerts import LedgerAlerts
+from gateway.runtime.outage_alerts import OutageAlerts
 from gateway.runtime.postures import Postures
 from gateway.runtime.signals import PLAIN_REPEATS_MOST, REPEATS_MOST, Repeats, Signals
 from gateway.runtime.teller import FOLLOWS_THE_NETWORK, Teller
@@ -100,6 +101,9 @@ class Desk:
         self.postures_held = Postures(store, clock, book.postures)
         self.teller = Teller(book, self.atlas, self.planner, recipients, self.postures_held)
         self.ledger = LedgerAlerts(self.atlas, book)
+        self._outages = OutageAlerts(
+            self.ledger, self.correlator, self.planner, self.teller, self._now, self._touch
+        )
         self.orders = WorkOrders()
         self.alerts_written: Callable[[], None] = lambda: None
         """Called when alerts were stored: the deliverer need not wait for its next look."""
@@ -254,67 +258,12 @@ class Desk:
     # --- the ledger and coverage
 
     def outages(self, changes: Changes[datetime]) -> Changes[datetime]:
-        """The same batch with the alerts of its incidents, and of those whose turn has come.
-
-        Called for each batch before the recorder gets it, empty ones included: it is what moves time
-        for incidents of the ledger. Never waits.
-        """
-        now = self._now()
-        alerts: list[Alert] = []
-        touched, over = self.ledger.take(changes)
-        for known in over:
-            alerts += self._over(known, now)
-        asked = {known.row.id for known in touched}
-        due = [key for key, at in self.teller.due.items() if at <= now and key in self.ledger.open]
-        for key in sorted({*asked, *due}):
-            alerts += self._plan_known(self.ledger.open[key], now)
-        return replace(changes, alerts=(*changes.alerts, *alerts)) if alerts else changes
-
-    def _plan_known(self, known: Known, now: datetime) -> tuple[Alert, ...]:
-        row = known.row
-        kind = self.ledger.kind(row)
-        if kind is EventKind.OUTAGE and not row.planned and row.id not in self.planner.threads:
-            case = self.correlator.joined(row.id) or self.correlator.explained_by(
-                kind, self.ledger.where(row), row.began_at
-            )
-            if case is not None:
-                if self.correlator.join(case, row.id):
-                    log.info("outage explained", outage=row.id, by=case.row.id)
-                    self._touch(case)
-                self.teller.due.pop(row.id, None)
-                return ()
-        subject = self.ledger.subject(known)
-        return self.teller.plan(subject, now, planned=row.planned)
-
-    def _over(self, known: Known, now: datetime) -> tuple[Alert, ...]:
-        row = known.row
-        ended_at = row.ended_at or now
-        case = self.correlator.release(row.id, ended_at)
-        if case is not None:
-            self._touch(case)
-        if row.id not in self.planner.threads:
-            self.teller.due.pop(row.id, None)
-            return ()
-        subject = replace(self.ledger.subject(known), ended_at=ended_at)
-        return self.teller.plan(subject, now, planned=row.planned)
+        """The same batch with the alerts of its incidents; see `OutageAlerts.outages`. Never waits."""
+        return self._outages.outages(changes)
 
     def blind_spots(self, rows: Sequence[BlindSpot]) -> tuple[Alert, ...]:
-        """The alerts of blind spots that no outage stands behind, for coverage's own transaction.
-
-        Lost places of an outage are told as an update of its incident, with the next batch.
-        """
-        now = self._now()
-        touched, own = self.ledger.take_blind(rows)
-        self.teller.due.update((key, now) for key in touched)
-        alerts: list[Alert] = []
-        for row in own:
-            known = row.id in self.planner.threads
-            if not known and (row.ended_at is not None or not row.places):
-                continue
-            subject = self.ledger.blind_subject(row)
-            alerts += self.teller.plan(subject, now, planned=row.planned)
-            self.teller.due.pop(row.id, None)
-        return tuple(alerts)
+        """The alerts of blind spots that stand for themselves; see `OutageAlerts.blind_spots`."""
+        return self._outages.blind_spots(rows)
 
     def _touch(self, case: Case) -> None:
         self._touched[case.row.id] = case
