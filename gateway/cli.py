@@ -27,6 +27,7 @@ VERBS = {
     "probe": "gateway.commands.probe:probe",
     "report": "gateway.commands.report:report",
     "plan": "gateway.commands.plan:plan",
+    "coverage": "gateway.commands.coverage:coverage",
     "doctor": "gateway.commands.doctor:doctor",
     "config": "gateway.commands.config:config",
     "migrate": "gateway.commands.migrate:migrate",

@@ -1,5 +1,6 @@
 """Reads what a report needs, day by day: the same for the screen, the CSV and `sightline report`."""
 
+import asyncio
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -7,6 +8,7 @@ from datetime import datetime, timedelta
 
 from gateway.domain import report
 from gateway.domain.camera import Camera, ChannelId, DivisionCode, GridId
+from gateway.domain.coverage.availability import Availability, availability
 from gateway.domain.ledger import Outage
 from gateway.domain.rates import Tally
 from gateway.domain.seconds import day_of
@@ -50,6 +52,21 @@ async def outages_of(store: Store, since: datetime, until: datetime) -> list[Out
         if page.next is None:
             return found
         query = LedgerQuery(since=since, until=until, limit=PAGE, after=page.next)
+
+
+async def read_availability(store: Store, since: datetime, until: datetime) -> Availability:
+    """覆盖可用率 of a window; the rows are added up in a thread.
+
+    Raises:
+        StoreUnavailable: the store does not answer.
+    """
+    bases = await store.coverage.bases(since, until)
+    weights = [(basis.valid_from, basis.reached) for basis in bases]
+    rows = await store.coverage.intervals(since, until)
+    page = await store.ledger(LedgerKind.GAPS, LedgerQuery(since=since, until=until, limit=PAGE))
+    gaps = [(gap.started_at, gap.ended_at or until) for gap in page.rows]
+    window = since, until
+    return await asyncio.to_thread(lambda: availability(rows, gaps, window, weights))
 
 
 async def read_report(

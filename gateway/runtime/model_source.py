@@ -27,6 +27,7 @@ from gateway.domain.coverage.model import CoverageModel, Floats
 from gateway.domain.coverage.place import Place, PlaceList, ProhibitedArea
 from gateway.domain.coverage.trust import Trust, trust_of
 from gateway.errors import Unavailable
+from gateway.inventory import Inventory
 from gateway.ports import Store
 
 _HEAD = struct.Struct("!Q")
@@ -72,14 +73,18 @@ class Reading:
         return trust_of(self.scene, self.areas)
 
 
-async def read(store: Store) -> Reading:
+async def read(store: Store, inventory: Inventory | None = None) -> Reading:
     """Read and build; blocks the loop for seconds.
+
+    Args:
+        store: open.
+        inventory: of the store with its shapes, where it is at hand.
 
     Raises:
         StoreUnavailable: the store does not answer.
     """
     records = await store.imports(1)
-    inventory = await store.load_inventory()
+    inventory = inventory or await store.load_inventory()
     places = await store.coverage.load_places()
     optics = load_optics()
     scene = make_scene(inventory.cameras.values(), inventory.grids.values(), places, optics)

@@ -3,7 +3,6 @@
 Whatever computes runs in the thread that owns the state (`context.coverage.ask`); the loop only shapes.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,8 +13,7 @@ import shapely
 from aiohttp import web
 
 from gateway.domain.camera import ChannelId
-from gateway.domain.coverage.availability import availability
-from gateway.domain.coverage.figures import CoverageBy, Part, by
+from gateway.domain.coverage.figures import CoverageBy, by
 from gateway.domain.coverage.model import Floats
 from gateway.domain.coverage.place import PlaceId
 from gateway.domain.coverage.plane import DECIMALS, DISTRICT
@@ -23,18 +21,24 @@ from gateway.domain.coverage.present import Present
 from gateway.domain.coverage.redundancy import redundancy
 from gateway.domain.coverage.repair import repair_order
 from gateway.domain.coverage.rows import PlaceState
-from gateway.ports import LedgerKind, LedgerQuery
 from gateway.ports.coverage import BlindSpotQuery
+from gateway.reporting import read_availability
 from gateway.web import problems
 from gateway.web.access import Access, Handler, Route
 from gateway.web.audited import audited
 from gateway.web.auth import CONTEXT
 from gateway.web.context import CoverageDesk
-from gateway.web.coverage_shapes import availability_item, past_item
-from gateway.web.params import LIMIT_MAX, Params, parse_time
+from gateway.web.coverage_shapes import (
+    availability_item,
+    part_item,
+    past_item,
+    redundancy_item,
+    repair_item,
+)
+from gateway.web.params import Params, parse_time
 from gateway.web.problems import Problem
 from gateway.web.reply import encode, in_slices, iso, send, send_json, send_page
-from gateway.web.shapes import Json, channel_row, division_name, grid_name, headline_item, row
+from gateway.web.shapes import Json, channel_row, headline_item, row
 
 GEOJSON = "application/geo+json"
 WINDOW_MOST = timedelta(days=92)
@@ -74,8 +78,9 @@ async def get_headline(request: web.Request) -> web.Response:
     content["parts"] = []
     content["recount"] = _recounted(asked)
     if what is not None:
+        inventory = request.app[CONTEXT].projection.inventory
         parts = await asked.ask(lambda p: by(what, p.state, p.places, p.divided, p.designed_m2))
-        content["parts"] = await in_slices(parts, lambda part: _part(request, what, part))
+        content["parts"] = await in_slices(parts, lambda part: part_item(inventory, what, part))
     return await send_json(request, content, at)
 
 
@@ -84,32 +89,6 @@ def _recounted(asked: CoverageDesk) -> Json | None:
         return None
     difference, at = asked.difference
     return {"at": at, "equal": not difference, **row(difference)}
-
-
-def _part(request: web.Request, what: CoverageBy, part: Part) -> Json:
-    inventory = request.app[CONTEXT].projection.inventory
-    if what is CoverageBy.KIND:
-        name = part.code
-    elif what is CoverageBy.GRID:
-        name = grid_name(inventory, part.code)
-    else:
-        name = division_name(inventory, part.code)
-    weights = part.weights
-    return {
-        "code": part.code,
-        "name": name,
-        "places": part.places,
-        "weight": weights.total,
-        "designed_share": weights.share(weights.designed),
-        "seen_share": weights.share(weights.seen),
-        "unverified_share": weights.share(weights.unverified),
-        "unknown_share": weights.share(weights.unknown),
-        "blind_share": weights.share(weights.blind),
-        "never_share": weights.share(weights.never),
-        "area_m2": round(part.area_m2, 1),
-        "designed_m2": round(part.designed_m2, 1),
-        "lost_m2": round(part.lost_m2, 1),
-    }
 
 
 # --- rows
@@ -204,9 +183,7 @@ async def get_redundancy(request: web.Request) -> web.Response:
     limit = params.limit()
     params.check()
     found, at = await desk(request).ask(lambda p: (redundancy(p.state), p.as_of_at))
-    content = row(found)
-    content["cameras"] = len(found.failures)
-    content["failures"] = [row(one) for one in found.failures[:limit]]
+    content = redundancy_item(found, limit)
     return await send_json(request, content, at)
 
 
@@ -223,15 +200,7 @@ async def get_repair_order(request: web.Request) -> web.Response:
             p.as_of_at,
         )
     )
-    items = [
-        {
-            **row(visit),
-            "node_name": names.get(visit.node, ""),
-            "repairs": [row(repair) for repair in visit.repairs],
-        }
-        for visit in visits[:limit]
-    ]
-    return await send_json(request, {"visits": len(visits), "items": items}, at)
+    return await send_json(request, repair_item(visits, names, limit), at)
 
 
 # --- the past
@@ -251,14 +220,7 @@ async def get_availability(request: web.Request) -> web.Response:
         params.wrong("from", f"at most {WINDOW_MOST.days} days before `to`")
     params.check()
     desk(request)
-    bases = await context.store.coverage.bases(since, until)
-    weights = [(basis.valid_from, basis.reached) for basis in bases]
-    rows = await context.store.coverage.intervals(since, until)
-    query = LedgerQuery(since=since, until=until, limit=LIMIT_MAX)
-    page = await context.store.ledger(LedgerKind.GAPS, query)
-    gaps = [(gap.started_at, gap.ended_at or until) for gap in page.rows]
-    window = since, until
-    found = await asyncio.to_thread(lambda: availability(rows, gaps, window, weights))
+    found = await read_availability(context.store, since, until)
     return await send_json(request, availability_item(found, since, until), now)
 
 

@@ -1,6 +1,6 @@
 """What is told of the trust in coverage: the same objects for the API and for `sightline coverage`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,10 +9,12 @@ import numpy as np
 from gateway.domain.coverage.archive_view import Missing
 from gateway.domain.coverage.availability import Availability
 from gateway.domain.coverage.bounds import CoverageBounds, Estimate, Sure
-from gateway.domain.coverage.figures import CoverageBy
+from gateway.domain.coverage.figures import CoverageBy, Part
 from gateway.domain.coverage.intrusions import Intrusion
 from gateway.domain.coverage.model import Confidence
 from gateway.domain.coverage.present import Present
+from gateway.domain.coverage.redundancy import Redundancy
+from gateway.domain.coverage.repair import Visit
 from gateway.domain.coverage.survey import SurveyOrder
 from gateway.domain.coverage.trust import BoundedPart, Trust
 from gateway.errors import Unavailable
@@ -41,6 +43,41 @@ def part_name(inventory: Inventory, what: CoverageBy, code: str) -> str:
     if what is CoverageBy.KIND:
         return code
     return grid_name(inventory, code) if what is CoverageBy.GRID else division_name(inventory, code)
+
+
+def part_item(inventory: Inventory, what: CoverageBy, part: Part) -> Json:
+    """Coverage of one part: shares of its weight, and area."""
+    weights = part.weights
+    names = ("designed", "seen", "unverified", "unknown", "blind", "never")
+    return {
+        "code": part.code,
+        "name": part_name(inventory, what, part.code),
+        "places": part.places,
+        "weight": weights.total,
+        **{f"{name}_share": weights.share(getattr(weights, name)) for name in names},
+        "area_m2": round(part.area_m2, DECIMALS_M2),
+        "designed_m2": round(part.designed_m2, DECIMALS_M2),
+        "lost_m2": round(part.lost_m2, DECIMALS_M2),
+    }
+
+
+def redundancy_item(found: Redundancy, limit: int) -> Json:
+    """What hangs on one camera, and the heaviest of these."""
+    failures = [row(one) for one in found.failures[:limit]]
+    return {**row(found), "cameras": len(found.failures), "failures": failures}
+
+
+def repair_item(visits: Sequence[Visit], names: Mapping[str, str], limit: int) -> Json:
+    """The first visits of the repair order."""
+    items = [
+        {
+            **row(visit),
+            "node_name": names.get(visit.node, ""),
+            "repairs": [row(repair) for repair in visit.repairs],
+        }
+        for visit in visits[:limit]
+    ]
+    return {"visits": len(visits), "items": items}
 
 
 def availability_item(found: Availability, since: datetime, until: datetime) -> Json:
