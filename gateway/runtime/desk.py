@@ -10,7 +10,7 @@ ledger through the recorder, event incidents through `flush`, blind spots throug
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -21,7 +21,7 @@ from gateway.domain.alerting.loop import Answered, take_step
 from gateway.domain.alerting.plan import Planner
 from gateway.domain.alerting.posture import is_division
 from gateway.domain.alerting.rows import Alert, EventIncident, Mute, Posture, Receipt
-from gateway.domain.alerting.rules import Makes, Rule, RuleBook
+from gateway.domain.alerting.rules import Rule, RuleBook
 from gateway.domain.camera import DeviceId, GridId
 from gateway.domain.coverage.rows import BlindSpot
 from gateway.domain.event import Event
@@ -37,8 +37,9 @@ from gateway.runtime.ledger_alerts import LedgerAlerts
 from gateway.runtime.outage_alerts import OutageAlerts
 from gateway.runtime.postures import Postures
 from gateway.runtime.signals import PLAIN_REPEATS_MOST, REPEATS_MOST, Repeats, Signals
+from gateway.runtime.sorter import Sorter
 from gateway.runtime.teller import FOLLOWS_THE_NETWORK, Teller
-from gateway.runtime.waiting import Waiting
+from gateway.runtime.waiting import DEFAULT_LIMITS, DeskLimits, Waiting
 from gateway.runtime.work_orders import WorkOrders
 
 log = structlog.get_logger("sightline.desk")
@@ -47,24 +48,6 @@ TICK_S = 1.0
 COUNTS_EVERY = timedelta(seconds=5)
 RETRY_FIRST_S, RETRY_MOST_S = 0.2, 5.0
 SLICE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class DeskLimits:
-    """Bounds of the desk.
-
-    Attributes:
-        rows_most: rows that may wait for the store before sources have to wait.
-        deliver_s: how long a source waits for its events to be stored.
-        storm_rows: rows of one source and minute before its signals are only counted.
-    """
-
-    rows_most: int = 5_000
-    deliver_s: float = 30.0
-    storm_rows: int = 20
-
-
-DEFAULT_LIMITS = DeskLimits()
 
 
 class Desk:
@@ -108,6 +91,7 @@ class Desk:
         self.alerts_written: Callable[[], None] = lambda: None
         """Called when alerts were stored: the deliverer need not wait for its next look."""
         self.postures_held.changed.append(self._decide_again)
+        self._sorter = Sorter(book, self.correlator, self.atlas, self.postures_held)
         self._signals = Signals(limits.storm_rows)
         self._repeats = Repeats(REPEATS_MOST)
         self._plain_repeats = Repeats(PLAIN_REPEATS_MOST)
@@ -211,7 +195,7 @@ class Desk:
 
     def _take(self, event: Event, now: datetime) -> int:
         """One event; returns the batch that its caller must wait for (0 = none)."""
-        plain = self._is_plain(event, now)
+        plain = self._sorter.is_plain(event, now)
         repeats = self._plain_repeats if plain else self._repeats
         known = repeats.batch_of(event.id, now)
         EVENTS_SEEN.labels("plain" if plain else "taken" if known is None else "repeat").inc()
@@ -228,28 +212,10 @@ class Desk:
         self._filled.set()
         return self._batch
 
-    def _is_plain(self, event: Event, now: datetime) -> bool:
-        makes = self.book.kind(event.kind).incident
-        if makes is Makes.ALWAYS or self.correlator.knows(event):
-            return False
-        if self.book.causes.before(event.kind) and event.active is not False:
-            where = self.atlas.where(event)
-            if self.correlator.explained_by(event.kind, where, event.received_at) is not None:
-                return False
-        return makes is Makes.NEVER or not self._heightened(event, now)
-
-    def _heightened(self, event: Event, now: datetime) -> bool:
-        return self.postures_held.heightened(self.atlas.area(event), now, self.atlas.grid(event))
-
     def _correlate(self, event: Event, now: datetime) -> None:
-        makes = self.book.kind(event.kind).incident
-        heightened = makes is not Makes.HEIGHTENED or self._heightened(event, now)
-        taken = self.correlator.take(event, self.atlas.where(event), heightened=heightened)
+        taken = self._sorter.correlate(event, now)
         if taken.case is None:
             return
-        if taken.opened:
-            EVENT_INCIDENTS.labels("opened").inc()
-            self.correlator.put(taken.case, self.atlas.link(taken.case.row))
         if taken.changed:
             self._touched[taken.case.row.id] = taken.case
         else:

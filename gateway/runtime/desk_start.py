@@ -12,8 +12,9 @@ from gateway.ports import Clock, Store
 from gateway.projection import Projection
 from gateway.rulebook import load
 from gateway.runtime.coverage import CoverageWorker
-from gateway.runtime.desk import Desk, DeskLimits
+from gateway.runtime.desk import Desk
 from gateway.runtime.model_source import Built
+from gateway.runtime.waiting import DeskLimits
 from gateway.settings import Settings
 
 CENTER = "center"

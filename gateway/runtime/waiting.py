@@ -1,4 +1,4 @@
-"""Rows that wait for the store: a newer one of an id replaces an older one."""
+"""Rows of the desk that wait for the store, and its bounds: a newer row of an id replaces an older one."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -6,6 +6,24 @@ from dataclasses import dataclass, field
 from gateway.domain.alerting.rows import Alert, EventIncident, Receipt, WorkOrder
 from gateway.domain.event import Event
 from gateway.ports.events import EventChanges
+
+
+@dataclass(frozen=True, slots=True)
+class DeskLimits:
+    """Bounds of the desk.
+
+    Attributes:
+        rows_most: rows that may wait for the store before sources have to wait.
+        deliver_s: how long a source waits for its events to be stored.
+        storm_rows: rows of one source and minute before its signals are only counted.
+    """
+
+    rows_most: int = 5_000
+    deliver_s: float = 30.0
+    storm_rows: int = 20
+
+
+DEFAULT_LIMITS = DeskLimits()
 
 
 @dataclass(slots=True)

@@ -46,7 +46,8 @@ from gateway.errors import Refused, StoreUnavailable
 from gateway.inventory import Inventory
 from gateway.ports.events import EventChanges, EventQuery
 from gateway.rulebook import load
-from gateway.runtime.desk import Desk, DeskLimits
+from gateway.runtime.desk import Desk
+from gateway.runtime.waiting import DeskLimits
 
 TOWN, VILLAGE = DivisionCode("610802115"), DivisionCode("610802115201")
 K = EventKind
