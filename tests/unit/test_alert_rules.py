@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.domain.alerting.hours import span_of
+from gateway.domain.alerting.hours import SHANGHAI, span_of
 from gateway.domain.alerting.posture import level_at, muted_by
 from gateway.domain.alerting.rows import Mute, Posture, PostureLevel
 from gateway.domain.alerting.rules import (
-    SHANGHAI,
     Causes,
     Decision,
     KindRule,
