@@ -308,7 +308,11 @@ class _Environment(EnvSettingsSource):
     def __call__(self) -> dict[str, Any]:
         """The values by section."""
         return {
-            section: {k: v for k, v in values.items() if not k.endswith("_file")}
+            section: {
+                k: v
+                for k, v in values.items()
+                if not k.endswith("_file") or _is_setting(section, k)
+            }
             if isinstance(values, dict)
             else values
             for section, values in super().__call__().items()
@@ -390,7 +394,7 @@ def _read_secret_files(values: dict[str, Any], environ: dict[str, str]) -> None:
         if not (name.startswith("SIGHTLINE_") and name.endswith("_FILE") and "__" in name):
             continue
         section, _, key = name.removeprefix("SIGHTLINE_").removesuffix("_FILE").partition("__")
-        if key:
+        if key and not _is_setting(section.lower(), f"{key.lower()}_file"):
             held = values.setdefault(section.lower(), {})
             if not isinstance(held, dict):
                 raise SettingsError([f"{section.lower()}: must be a table"])
@@ -399,6 +403,13 @@ def _read_secret_files(values: dict[str, Any], environ: dict[str, str]) -> None:
             except OSError as error:
                 raise SettingsError([f"{name}: {file}: {error.strerror}"]) from error
             held[key.lower()] = text
+
+
+def _is_setting(section: str, key: str) -> bool:
+    """Some settings name a file themselves: `center.secret_file`."""
+    field = Settings.model_fields.get(section)
+    model = None if field is None else field.annotation
+    return isinstance(model, type) and issubclass(model, BaseModel) and key in model.model_fields
 
 
 PLAIN = {

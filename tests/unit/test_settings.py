@@ -79,6 +79,16 @@ def test_a_setting_named_file_is_not_a_secret_file(
     assert load().keys.file == tmp_path / "keys"
 
 
+def test_a_setting_that_names_a_file_stays_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGHTLINE_CENTER__SECRET_FILE", str(tmp_path / "center.secret"))
+    monkeypatch.setenv("SIGHTLINE_EVENTS__PUSH_KEY_FILE", str(tmp_path / "push.key"))
+    settings = load()
+    assert str(settings.center.secret_file) == str(tmp_path / "center.secret")
+    assert str(settings.events.push_key_file) == str(tmp_path / "push.key")
+
+
 def test_a_missing_secret_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIGHTLINE_STORE__DSN_FILE", "/no/such/file")
     with pytest.raises(SettingsError, match="SIGHTLINE_STORE__DSN_FILE"):
