@@ -155,6 +155,10 @@ class MemoryCoverage:
             unverified,
             rows,
             rows[-1].place if len(page) > limit else None,
+            not any(
+                overlaps(gap.started_at, gap.ended_at, at, None) and gap.started_at <= at
+                for gap in self._home.gaps()
+            ),
         )
 
     async def save_plan(self, plan: PlanRecord) -> None:

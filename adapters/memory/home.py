@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 
 from gateway.domain.archive import ImportRecord
 from gateway.domain.camera import Camera, ChannelId
+from gateway.domain.ledger import GatewayGap
 
 R = TypeVar("R")
 
@@ -19,6 +20,10 @@ class Home(Protocol):
 
     def cameras(self) -> Mapping[ChannelId, Camera]:
         """The cameras of the current archive."""
+        ...
+
+    def gaps(self) -> Iterable[GatewayGap[datetime]]:
+        """When the gateway itself did not watch."""
         ...
 
     def add_import(self, record: ImportRecord) -> None:

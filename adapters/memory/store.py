@@ -306,6 +306,10 @@ class MemoryStore:
         """Remember an import, once."""
         self._imports.setdefault(record.id, record)
 
+    def gaps(self) -> Iterable[GatewayGap[datetime]]:
+        """When the gateway itself did not watch."""
+        return self._gaps.values()
+
     def cameras(self) -> Mapping[ChannelId, Camera]:
         """The cameras of the current archive."""
         return self._archives[-1][1].cameras if self._archives else {}

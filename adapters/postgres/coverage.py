@@ -147,6 +147,7 @@ class PostgresCoverage:
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             basis = await connection.fetchrow(SQL["coverage_basis"], at)
+            observed = bool(await connection.fetchval(SQL["observed_at"], at))
             weights = await connection.fetchrow(SQL["past_weights"], at, timeout=LONG_S)
             found = await connection.fetch(SQL["past_places"], at, after, limit + 1, timeout=LONG_S)
         rows = tuple(PastPlace(*record) for record in found[:limit])
@@ -158,6 +159,7 @@ class PostgresCoverage:
             unverified,
             rows,
             rows[-1].place if len(found) > limit else None,
+            observed,
         )
 
     async def save_plan(self, plan: PlanRecord) -> None:

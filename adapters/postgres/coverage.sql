@@ -161,6 +161,12 @@ WHERE i.started_at <= $1 AND (i.ended_at IS NULL OR i.ended_at > $1)
   AND ($2::text IS NULL OR i.place > $2)
 GROUP BY i.place, p.name ORDER BY i.place LIMIT $3;
 
+-- name: observed_at
+-- Whether the gateway itself watched at $1.
+SELECT NOT EXISTS (
+    SELECT FROM sightline.gateway_gaps
+    WHERE started_at <= $1 AND (ended_at IS NULL OR ended_at > $1));
+
 -- name: past_weights
 SELECT coalesce(sum(weight_lost) FILTER (WHERE state IN ('blind', 'partly')), 0) AS lost,
        coalesce(sum(weight_lost) FILTER (WHERE state = 'unknown'), 0) AS unknown,

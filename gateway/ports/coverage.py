@@ -43,6 +43,7 @@ class PastCoverage:
 
     Attributes:
         basis: what was counted then; None = coverage was not computed yet.
+        observed: False = the moment lies in a gap of the gateway; the rows tell what was known before it.
         lost / unknown / unverified: weight, of all places, not of the page.
         next: the id to go on after; None = no more.
     """
@@ -53,6 +54,7 @@ class PastCoverage:
     unverified: float
     places: tuple[PastPlace, ...]
     next: str | None
+    observed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,16 +93,23 @@ def availability_item(found: Availability, since: datetime, until: datetime) -> 
 
 
 def past_item(found: PastCoverage, at: datetime) -> Json:
-    """A past moment; weights are null before coverage was counted."""
-    basis = found.basis
-    told: Json = {"time": at, "weight": None, "designed": None, "seen": None}
+    """A past moment; weights are null before coverage was counted.
+
+    Within a gap of the gateway all that is ever seen is unknown; the rest is what was known before it.
+    """
+    basis, unknown = found.basis, found.unknown
+    told: Json = {"time": at, "observed": found.observed}
+    told |= dict.fromkeys(("weight", "designed", "seen"))
     if basis is not None:
-        seen = basis.reached - found.lost - found.unknown - found.unverified
-        told |= {"weight": basis.listed, "designed": basis.reached, "seen": max(0.0, seen)}
+        told |= {"weight": basis.listed, "designed": basis.reached}
+        if found.observed:
+            told["seen"] = max(0.0, basis.reached - found.lost - unknown - found.unverified)
+        else:
+            unknown = basis.reached
     return {
         **told,
         "lost": found.lost,
-        "unknown": found.unknown,
+        "unknown": unknown,
         "unverified": found.unverified,
         "items": [row(place) for place in found.places],
     }

@@ -13,6 +13,7 @@ from fakes.ledger_rows import RECORD, at, channel
 
 from gateway.domain.coverage.place import Footprint, Place, PlaceId, PlaceList
 from gateway.domain.coverage.rows import CoverageChanges, PlaceState
+from gateway.domain.ledger import Changes, GapReason, GatewayGap
 from gateway.errors import Conflict, StoreUnavailable
 from gateway.ports import Store
 from gateway.ports.coverage import (
@@ -282,6 +283,18 @@ async def test_a_past_moment_is_told_by_the_rows_and_the_names_of_then(store: St
     later = await store.coverage.past(at(15), 10)
     assert [(one.name, one.lost, one.unverified) for one in later.places] == [("renamed", 2.0, 4.0)]
     assert (await store.coverage.past(at(4), 10)).places == ()
+
+
+async def test_a_past_moment_within_a_gap_of_the_gateway_was_not_observed(store: Store) -> None:
+    gaps = (
+        GatewayGap("over", GapReason.NOT_RUNNING, at(10), at(20)),
+        GatewayGap("open", GapReason.BLIND, at(40)),
+    )
+    await store.commit(Changes(1, gaps=gaps))
+    await store.coverage.commit(CoverageChanges(1, at(50), intervals=(interval("a", "p1", 5),)))
+    for when, observed in {9: True, 10: False, 19: False, 20: True, 40: False, 99: False}.items():
+        told = await store.coverage.past(at(when), 10)
+        assert (told.observed, told.lost) == (observed, interval("a", "p1", 5).weight_lost), when
 
 
 # ---------------------------------------------------------------- plans, retention

@@ -21,7 +21,7 @@ from gateway.domain.coverage.figures import PlaceFacts, designed_area
 from gateway.domain.coverage.model import CoverageModel, Floats
 from gateway.domain.coverage.place import Place, PlaceId, PlaceList, ProhibitedArea
 from gateway.domain.coverage.trust import trust_of
-from gateway.domain.ledger import Changes, ChannelRecord, Outage, State
+from gateway.domain.ledger import Changes, ChannelRecord, GapReason, GatewayGap, Outage, State
 from gateway.domain.observation import OutageCause
 from gateway.ports import Role
 from gateway.resources import data_dir
@@ -146,10 +146,15 @@ async def test_availability_and_the_past() -> None:
         past = await one.get(f"/api/v1/coverage/at?time={after}")
         conforms(past, "PastCoverage")
         assert (past["lost"], past["designed"], past["seen"]) == (1.0, 2.0, 1.0)
-        assert past["next"] is None
+        assert (past["observed"], past["next"]) == (True, None)
         before = await one.get("/api/v1/coverage/at?time=2020-01-01T00:00:00Z")
         conforms(before, "PastCoverage")
         assert (before["weight"], before["lost"], before["items"]) == (None, 0.0, [])
+        gap = GatewayGap("g", GapReason.BLIND, lost.failed_at)
+        await one.store.commit(Changes(3, gaps=(gap,)))
+        past = await one.get(f"/api/v1/coverage/at?time={after}")
+        conforms(past, "PastCoverage")
+        assert (past["observed"], past["seen"], past["unknown"]) == (False, None, 2.0)
         for wrong in (
             "at",
             "at?time=2099-01-01T00:00:00Z",
