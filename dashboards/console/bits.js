@@ -1,5 +1,5 @@
 // Small pieces that several views use.
-import { html, useEffect, useRef, useState } from "./html.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
 import { MARKS, colourOf } from "./marks.js";
 import { duration, word } from "./words.js";
 
@@ -50,7 +50,8 @@ export function Elapsed({ store, from, to = null }) {
  */
 export function Dialog({ title, onClose, children, name }) {
   const element = useRef(/** @type {HTMLDialogElement | null} */ (null));
-  useEffect(() => {
+  // At once, not after the next paint: an Escape in between would go to the page, and leave it open.
+  useLayoutEffect(() => {
     const before = document.activeElement;
     element.current?.showModal();
     return () => {
@@ -59,6 +60,7 @@ export function Dialog({ title, onClose, children, name }) {
   }, []);
   return html`<dialog ref=${element} class=${`dialog dialog-${name}`} aria-labelledby=${`${name}-title`}
       onCancel=${(/** @type {Event} */ event) => { event.preventDefault(); onClose(); }}
+      onClose=${onClose /* Chromium may close it without asking first */}
       onClick=${(/** @type {Event} */ event) => { if (event.target === element.current) onClose(); }}>
     <div class="dialog-body">
       <h2 id=${`${name}-title`}>${title}</h2>

@@ -401,6 +401,7 @@ def _taker(cameras: list[Camera]) -> Callable[[int], list[Camera]]:
 async def _rest() -> None:
     """Let the loop bury what a browser held open until the end: its streams and their sockets."""
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    if tasks:
-        await asyncio.wait(tasks, timeout=5)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
     await asyncio.sleep(0.05)
