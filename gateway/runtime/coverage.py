@@ -363,7 +363,7 @@ class CoverageWorker:
         at, inventory = self._utc(), self.projection.inventory
         known = Known(
             live.as_of_at, live.blind_spots, live.intervals, self._with_open(ledger),
-            sights_of(self.projection), at,
+            sights_of(self.projection), at, self._counted_from(live, built),
         )  # fmt: skip
         self._open |= {row.id for row in live.blind_spots}
         self._blind = self.projection.gap is not None
@@ -388,6 +388,13 @@ class CoverageWorker:
             "coverage model taken", cameras=told.cameras, places=told.places,
             blind_spots=told.blind_spots, rows_changed=len(rows.blind_spots),
         )  # fmt: skip
+
+    def _counted_from(self, live: CoverageLive, built: Built) -> datetime | None:
+        """When the import of a model began to count; a plain restart goes on as before."""
+        basis = self._basis or live.basis
+        if basis is None:
+            return None
+        return basis.valid_from if basis.import_id == built.import_id else live.as_of_at
 
     def _count_from(self, live: CoverageLive, built: Built, told: Headline, at: datetime) -> None:
         """What is counted from here on, where it differs from what was."""

@@ -17,6 +17,7 @@ from gateway.domain.archive import ImportRecord
 from gateway.domain.camera import Camera, ChannelId, Device, DeviceId, NodeId
 from gateway.domain.coverage.figures import PlaceFacts
 from gateway.domain.coverage.model import CoverageModel, Floats
+from gateway.domain.coverage.place import PlaceId
 from gateway.domain.coverage.rows import BlindSpot, CoverageChanges, PlaceState
 from gateway.domain.ledger import (
     Changes,
@@ -38,6 +39,9 @@ from gateway.runtime.model_source import Built, packed, unpacked
 
 PAIR = model_of([box(0, 0, 60, 40), box(40, 0, 100, 40)], [[(50.0, 20.0)], [(10.0, 20.0)]])
 ONE = model_of([box(0, 0, 60, 40)], [[(50.0, 20.0)], [(10.0, 20.0)]])
+
+
+P0 = PlaceId("p0")
 
 
 def fleet(count: int) -> Inventory:
@@ -272,6 +276,15 @@ async def test_the_rows_of_a_camera_that_left_the_archive_are_closed(desk: Desk)
     assert spots["c0000"].ended_at is None
     assert spots["c0000"].area_now_m2 == pytest.approx(60 * 40)
     assert not await desk.worker.recount()
+    rows = await desk.store.coverage.intervals(desk.now() - timedelta(days=1), desk.now(), P0)
+    alone, both = sorted(rows, key=lambda row: len(row.causes))
+    assert (alone.causes, both.causes) == (("c0000",), ("c0000", "c0001"))
+    assert both.ended_at == alone.started_at == alone.after_at
+    assert alone.ended_at is None
+    lost = [
+        (await desk.store.coverage.past(when, 9)).lost for when in (both.started_at, desk.now())
+    ]
+    assert lost == [2.0, 2.0]  # with the place that the first camera alone sees
 
 
 async def test_an_import_that_changes_a_weight_ends_the_rows_of_the_old_one(desk: Desk) -> None:

@@ -250,7 +250,6 @@ def test_what_an_import_changed_is_brought_up_to_date() -> None:
     closed = {row.place: row.ended_at for row in rows.intervals}
     assert at(200) in closed.values()
     assert {row.place for row in state.intervals.open.values()} == {"p0"}
-    assert recount(state) == recount(state)
     assert not recount(state)
 
 
@@ -273,6 +272,28 @@ def test_another_weight_after_an_import_begins_another_row() -> None:
         assert fresh[old.place].started_at == at(200)
         assert fresh[old.place].weight_lost == pytest.approx(3 * old.weight_lost)
     assert not recount(state)
+
+
+@pytest.mark.parametrize(
+    ("counted", "begins"),
+    [
+        (None, Bounds(at(20), at(48))),
+        (at(10), Bounds(at(20), at(48))),
+        (at(30), Bounds(at(30), at(48))),
+        (at(48), Bounds(at(48), at(48))),
+        (at(55), Bounds(at(55), at(55))),
+    ],
+)
+def test_no_row_of_an_import_begins_before_the_import_counts(
+    counted: datetime | None, begins: Bounds
+) -> None:
+    present = {name(c): Sight(State.ONLINE, T0) for c in range(3)}
+    present[name(0)] = Sight(State.OFFLINE, at(48), outage(0, 60))
+    known = Known(at(70), (), (), [outage(0, 60)], present, at(80), counted)
+    _, _, rows = restart(TOWN, geojson, known)
+    (row,) = rows.intervals
+    assert Bounds(row.after_at, row.started_at) == begins
+    assert [spot.failed_at for spot in rows.blind_spots] == [at(48)]
 
 
 def test_cameras_without_facts_are_blank() -> None:

@@ -27,12 +27,15 @@ class Intervals:
     Attributes:
         open: group -> its open row.
         written: (groups,) the class that the rows say, `Seen.WELL` or `Seen.NEVER` = no row.
+        counted_from: when the import began to count: the time before it belongs to the rows of the
+            archive before, which other cameras may have seen otherwise. None = no such bound.
     """
 
     def __init__(self, model: CoverageModel, groups: Groups, counters: Counters) -> None:
         self.model, self.groups, self.counters = model, groups, counters
         self.open: dict[int, PlaceInterval] = {}
         self.written = np.full(len(groups), Seen.WELL, np.int8)
+        self.counted_from: datetime | None = None
         self._pending_since = np.full(len(groups), np.inf)
         reachable = np.diff(groups.seers.start) > 0
         self._parts = np.bincount(groups.place[reachable], minlength=len(model.places))
@@ -96,6 +99,7 @@ class Intervals:
         yield self.open[g]
 
     def _row(self, g: int, seen: Seen, bounds: Bounds) -> PlaceInterval:
+        bounds = self._counted(bounds)
         place = self.model.places[self.groups.place[g]]
         causes = self.causes(g)
         state = self._state(g, seen)
@@ -109,6 +113,12 @@ class Intervals:
             after_at=bounds.after_at,
             started_at=bounds.at,
         )
+
+    def _counted(self, bounds: Bounds) -> Bounds:
+        first = self.counted_from
+        if first is None or (bounds.at > first and (bounds.after_at or first) >= first):
+            return bounds
+        return Bounds(first, max(bounds.at, first))
 
     def causes(self, g: int) -> tuple[ChannelId, ...]:
         """The cameras that are jointly responsible for a group: all that see it."""

@@ -24,6 +24,8 @@ class Known:
         ledger: outages and faults that stand, or that ended after `as_of_at`.
         present: every channel as it is now.
         now_at: the present.
+        counted_from: when the import of the model began to count; no row of it begins before.
+            None = rows are as old as what they tell.
     """
 
     as_of_at: datetime | None
@@ -32,6 +34,7 @@ class Known:
     ledger: Sequence[Row]
     present: Mapping[ChannelId, Sight]
     now_at: datetime
+    counted_from: datetime | None = None
 
 
 def restart(
@@ -43,6 +46,7 @@ def restart(
         The state, the book of sights that feeds it, and the rows that differ from the stored ones.
     """
     state, book = CoverageState(model, to_geojson), SightBook()
+    state.intervals.counted_from = known.counted_from
     as_of = known.as_of_at or known.now_at
     opened = {spot.outage: spot.opened_at for spot in known.spots}
     stood = [row for row in known.ledger if _stood(row, as_of, opened)]
