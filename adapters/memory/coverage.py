@@ -185,7 +185,12 @@ class MemoryCoverage:
         self._plans.pop(plan_id, None)
 
     def prune(self, before: datetime) -> None:
-        """Remove what was closed before a time."""
+        """Remove what was closed before a time; nothing counts as counted before it."""
+        standing = max((start for start in self._bases if start <= before), default=None)
+        if standing is not None:
+            clipped = dataclasses.replace(self._bases[standing], valid_from=before)
+            later = {start: basis for start, basis in self._bases.items() if start > before}
+            self._bases = {before: clipped, **later}
         self._blind_spots = {
             key: row
             for key, row in self._blind_spots.items()

@@ -207,3 +207,11 @@ DELETE FROM sightline.blind_spots WHERE id IN (
 -- name: prune_place_intervals
 DELETE FROM sightline.place_intervals WHERE id IN (
     SELECT id FROM sightline.place_intervals WHERE ended_at < $1 ORDER BY ended_at LIMIT $2);
+
+-- name: prune_coverage_bases
+-- What was counted before the time of the rows that are kept; the one that stood then goes on.
+DELETE FROM sightline.coverage_bases WHERE valid_from < (
+    SELECT max(valid_from) FROM sightline.coverage_bases WHERE valid_from <= $1);
+
+-- name: clip_coverage_bases
+UPDATE sightline.coverage_bases SET valid_from = $1 WHERE valid_from < $1;

@@ -47,6 +47,14 @@ async def prune(
     await _remove(database, "events", now - timedelta(days=event_days))
     for table in _AS_LONG_AS_ROLLUPS:
         await _remove(database, table, now - timedelta(days=rollup_days))
+    await _clip_bases(database, now - timedelta(days=rollup_days))
+
+
+async def _clip_bases(database: Database, before: datetime) -> None:
+    """Without its rows a time would read as seen throughout: nothing was counted then."""
+    async with database.connection(LONG_S) as connection, connection.transaction():
+        await connection.execute(SQL["prune_coverage_bases"], before, timeout=LONG_S)
+        await connection.execute(SQL["clip_coverage_bases"], before, timeout=LONG_S)
 
 
 async def _remove(database: Database, table: str, before: datetime) -> None:

@@ -392,6 +392,7 @@ class Store(Protocol):
 
         Single events go after `event_days`. Closed blind spots, intervals, event incidents and work
         orders, and alerts of which the last was settled, with their receipts, stay `rollup_days`.
+        What coverage counted then begins with that time: before it nothing was counted.
         """
         ...
 

@@ -334,6 +334,24 @@ async def test_closed_rows_go_when_their_time_is_over_and_open_ones_stay(store: 
     assert await store.coverage.load_places() == rows.PLACES
 
 
+@pytest.mark.parametrize("limit", [20, 29, 30, 5])
+async def test_beyond_the_retention_nothing_was_counted(store: Store, limit: int) -> None:
+    bases = [
+        dataclasses.replace(rows.BASIS, valid_from=at(when), import_id=f"import-{when}")
+        for when in (10, 20, 30)
+    ]
+    for basis in bases:
+        await store.coverage.commit(CoverageChanges(1, at(40), basis=basis))
+    for _ in range(2):  # twice changes nothing
+        await store.prune(at(limit) + timedelta(days=31), audit_days=400, rollup_days=31)
+    kept = [basis for basis in bases if basis.valid_from > at(limit)]
+    standing = [basis for basis in bases if basis.valid_from <= at(limit)][-1:]
+    clipped = [dataclasses.replace(basis, valid_from=at(limit)) for basis in standing]
+    assert list(await store.coverage.bases(at(-9), at(99))) == clipped + kept
+    assert (await store.coverage.past(at(limit - 0.001), 9)).basis is None
+    assert (await store.coverage.load()).basis == (clipped + kept)[-1]
+
+
 async def test_a_closed_store_says_so(store: Store) -> None:
     await store.close()
     for call in (store.coverage.load, store.coverage.load_places, store.coverage.plans):
