@@ -4,7 +4,9 @@ import asyncio
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from gateway.domain import report
 from gateway.domain.camera import Camera, ChannelId, DivisionCode, GridId
@@ -44,14 +46,18 @@ async def outages_of(store: Store, since: datetime, until: datetime) -> list[Out
     Raises:
         StoreUnavailable: the store does not answer.
     """
-    found: list[Outage[datetime]] = []
+    return await _every(store, LedgerKind.OUTAGES, since, until)
+
+
+async def _every(store: Store, kind: LedgerKind, since: datetime, until: datetime) -> list[Any]:
+    found: list[Any] = []
     query = LedgerQuery(since=since, until=until, limit=PAGE)
     while True:
-        page = await store.ledger(LedgerKind.OUTAGES, query)
+        page = await store.ledger(kind, query)
         found.extend(page.rows)
         if page.next is None:
             return found
-        query = LedgerQuery(since=since, until=until, limit=PAGE, after=page.next)
+        query = replace(query, after=page.next)
 
 
 async def read_availability(store: Store, since: datetime, until: datetime) -> Availability:
@@ -63,8 +69,10 @@ async def read_availability(store: Store, since: datetime, until: datetime) -> A
     bases = await store.coverage.bases(since, until)
     weights = [(basis.valid_from, basis.reached) for basis in bases]
     rows = await store.coverage.intervals(since, until)
-    page = await store.ledger(LedgerKind.GAPS, LedgerQuery(since=since, until=until, limit=PAGE))
-    gaps = [(gap.started_at, gap.ended_at or until) for gap in page.rows]
+    gaps = [
+        (gap.started_at, gap.ended_at or until)
+        for gap in await _every(store, LedgerKind.GAPS, since, until)
+    ]
     window = since, until
     return await asyncio.to_thread(lambda: availability(rows, gaps, window, weights))
 
