@@ -56,7 +56,12 @@ class StoreSettings(_Section):
     )
     command_timeout_s: Seconds = Field(5.0, description="limit of one statement")
     audit_days: int = Field(400, ge=183, description="retention of the audit log, days")
-    rollup_days: int = Field(1096, ge=31, description="retention of the daily roll-ups, days")
+    rollup_days: int = Field(
+        1096,
+        ge=31,
+        description="retention, days: daily roll-ups, and what is closed of blind spots, places, "
+        "incidents of events, alerts, work orders, postures and mutes",
+    )
     event_days: int = Field(90, ge=1, description="retention of single events, days")
 
 
