@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import islice
 
 import structlog
 
@@ -38,7 +39,7 @@ from gateway.runtime.outage_alerts import OutageAlerts
 from gateway.runtime.postures import Postures
 from gateway.runtime.signals import PLAIN_REPEATS_MOST, REPEATS_MOST, Repeats, Signals
 from gateway.runtime.sorter import Sorter
-from gateway.runtime.teller import FOLLOWS_THE_NETWORK, Teller
+from gateway.runtime.teller import FOLLOWS_THE_NETWORK, PLANS_MOST, Teller
 from gateway.runtime.waiting import DEFAULT_LIMITS, DeskLimits, Waiting
 from gateway.runtime.work_orders import WorkOrders
 
@@ -74,6 +75,8 @@ class Desk:
     ) -> None:
         self.subscriptions: Sequence[tuple[DeviceId, str]] = ()
         """Pull points of before the restart: for who pulls events."""
+        self.signals: tuple[Event, ...] = ()
+        """The newest of each source of before the restart: for who must know what stands."""
         self.store = store
         self.clock = clock
         self.book = book
@@ -285,7 +288,7 @@ class Desk:
         self.teller.forget_over(now)
         self.postures_held.settle(now)
 
-    def _gather(self, now: datetime, *, last: bool) -> EventChanges:
+    async def _gather(self, now: datetime, *, last: bool) -> EventChanges:
         if last or self._ticked_at is None or (now - self._ticked_at).total_seconds() >= TICK_S:
             self._ticked_at = now
             self.tick(now)
@@ -298,9 +301,14 @@ class Desk:
                     self._touched.setdefault(key, case)
             self._grown.clear()
         self._waiting.events.update((row.id, row) for row in self._signals.take_urgent())
-        touched, self._touched = self._touched, {}
-        for case in touched.values():
-            self._plan_case(case, now)
+        # In portions, so that others get their turn; yet all of it before the batch is taken: a signal
+        # that is stored without its incident would be a repeat after a crash, and never an incident.
+        while self._touched:
+            for key in [*islice(self._touched, PLANS_MOST)]:
+                self._plan_case(self._touched.pop(key), now)
+            if self._touched:
+                await asyncio.sleep(0)
+                now = self._now()
         self._waiting.orders.update((order.id, order) for order in self.orders.take(now))
         return self._waiting.take()
 
@@ -311,7 +319,7 @@ class Desk:
             last: the process ends: write the counts of the running minute too.
         """
         self._filled.clear()
-        changes = self._gather(self._now(), last=last)
+        changes = await self._gather(self._now(), last=last)
         number, self._batch = self._batch, self._batch + 1
         if changes:
             try:

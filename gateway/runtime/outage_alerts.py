@@ -54,7 +54,9 @@ class OutageAlerts:
         """The same batch with the alerts of its incidents, and of those whose turn has come.
 
         Called for each batch before the recorder gets it, empty ones included: it is what moves time
-        for incidents of the ledger. Never waits.
+        for incidents of the ledger. Never waits. A change of posture makes all of them due at once:
+        few are planned with each batch (`Teller.turns`), the rest with the next ones, four a second
+        or more.
         """
         now = self.now()
         alerts: list[Alert] = []
@@ -62,8 +64,7 @@ class OutageAlerts:
         for known in over:
             alerts += self._over(known, now)
         asked = {known.row.id for known in touched}
-        due = [key for key, at in self.teller.due.items() if at <= now and key in self.ledger.open]
-        for key in sorted({*asked, *due}):
+        for key in sorted({*asked, *self.teller.turns(self.ledger.open, now)}):
             alerts += self._plan_known(self.ledger.open[key], now)
         return replace(changes, alerts=(*changes.alerts, *alerts)) if alerts else changes
 

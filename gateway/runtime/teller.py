@@ -1,7 +1,8 @@
 """Who is told what about an incident, and when: rules, posture, mutes and receipts meet the threads."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Container, Iterable
 from datetime import datetime, timedelta
+from heapq import nsmallest
 
 from gateway.domain.alerting.cloudevent import Family, Subject
 from gateway.domain.alerting.loop import Limits, current, overdue
@@ -21,6 +22,8 @@ from gateway.runtime.postures import Postures
 
 LOOK_AGAIN = timedelta(seconds=10)
 """A decision not to tell is looked at again so often: a mute ends, an uplink comes back."""
+PLANS_MOST = 50
+"""Incidents are planned in portions of so many, some 15 ms: longer, and the loop stands still for checks."""
 FOLLOWS_THE_NETWORK = frozenset(
     {EventKind.SIGNAL_LOSS, EventKind.OUTAGE, EventKind.HARDWARE_FAILURE, EventKind.BLIND_SPOT}
 )
@@ -58,10 +61,38 @@ class Teller:
         self.receipts: dict[str, list[Receipt]] = {}
         self.due: dict[str, datetime] = {}
         self.digests = Digests(book, planner)
+        self._again: set[str] = set()
+        """Those of `due` that nothing happened to: they go behind the others."""
 
     def decide_again(self, keys: Iterable[str], now: datetime) -> None:
         """Posture or mutes changed."""
-        self.due.update((key, now) for key in keys)
+        for key in keys:
+            self.due[key] = now
+            self._again.add(key)
+
+    def turns(self, among: Container[str], now: datetime) -> list[str]:
+        """Whose time has come, of some: few at once, who waited longest first; the rest stays due."""
+        due = (
+            (key in self._again, at, key)
+            for key, at in self.due.items()
+            if at <= now and key in among
+        )
+        return [key for _, _, key in nsmallest(PLANS_MOST, due)]
+
+    def forget(self, key: str) -> None:
+        """An incident is over, or part of another one, without having been told."""
+        self._look_at(key, None)
+        self.receipts.pop(key, None)
+        self.digests.forget(key)
+
+    def _look_at(self, key: str, at: datetime | None, *, again: bool = False) -> None:
+        self._again.discard(key)
+        if at is None:
+            self.due.pop(key, None)
+            return
+        self.due[key] = at
+        if again:
+            self._again.add(key)
 
     def forget_over(self, now: datetime) -> None:
         """Drop mutes that ended."""
@@ -98,17 +129,14 @@ class Teller:
         )
         open_now = subject.ended_at is None
         if decision.rule is not None and decision.rule.digest_s and open_now:
-            self.due.pop(subject.key, None)
+            self._look_at(subject.key, None)
             return self.digests.take(subject, decision, now)
         result = self.planner.plan(subject, decision, now, self._nudge(subject.key, decision, now))
         due = [at for at in (result.due_at, self._looked_at_again(subject, decision, now)) if at]
-        if open_now and due:
-            self.due[subject.key] = min(due)
+        if open_now:
+            self._look_at(subject.key, min(due, default=None), again=not decision.recipients)
         else:
-            self.due.pop(subject.key, None)
-        if not open_now:
-            self.receipts.pop(subject.key, None)
-            self.digests.forget(subject.key)
+            self.forget(subject.key)
         return result.alerts
 
     def _looked_at_again(

@@ -721,3 +721,105 @@ async def test_sources_wait_until_the_cells_of_a_new_archive_are_loaded(town: To
 
     (told,) = await town.alerts()
     assert told.body["data"]["links"][0]["grid"] == CELLS[1].id
+
+
+class Turns:
+    """Counts the incidents that are planned while nothing else can run."""
+
+    def __init__(self, town: Town) -> None:
+        self.longest = self.all = self._now = 0
+        self._plan = town.desk.planner.plan
+        town.desk.planner.plan = self.plan  # type: ignore[method-assign]
+
+    def plan(self, *one: Any) -> Any:
+        self.all, self._now = self.all + 1, self._now + 1
+        self.longest = max(self.longest, self._now)
+        return self._plan(*one)
+
+    async def run(self) -> None:
+        """Something else that runs."""
+        while True:
+            self._now = 0
+            await asyncio.sleep(0)
+
+    def over(self) -> None:
+        """A call is over, and others had their turn."""
+        self._now = 0
+
+
+async def test_a_posture_over_thousands_of_open_outages_is_planned_in_portions(town: Town) -> None:
+    number = 3000
+    await town.judge(incidents=[town.incident(f"inc-{n}", "A1") for n in range(number)])
+    turns = Turns(town)
+
+    await town.desk.set_posture(
+        Posture("p", PostureLevel.HEIGHTENED, "", town.now, None, "值班长", "演练")
+    )
+    batches = 0
+    while len(await town.desk.store.events.due_alerts("center", town.now, 9999)) < number:
+        town.clock.move(0.25)
+        await town.judge()  # empty batches: nothing else has to happen
+        turns.over()
+        batches += 1
+        assert batches <= number / 50
+
+    assert (turns.longest, turns.all) == (50, number)
+
+
+async def test_thousands_of_muted_outages_hold_up_neither_the_loop_nor_what_is_told(
+    town: Town,
+) -> None:
+    until = town.now + timedelta(hours=1)
+    await town.desk.set_mute(Mute("m", "张工", "检修", town.now, until, kind="outage"))
+    await town.judge(incidents=[town.incident(f"inc-{n}", "A1") for n in range(2000)])
+    await town.judge(incidents=(town.incident("inc-up", "up", 5),))
+    town.clock.move(11)  # all that is muted is looked at again, and the uplink was held down
+    turns = Turns(town)
+
+    (feed, center) = await town.judge()
+
+    assert (feed.key, center.key, turns.longest) == ("inc-up", "inc-up", 50)
+    for _ in range(39):
+        turns.over()
+        await town.judge()
+    assert (turns.longest, turns.all) == (50, 2000)
+
+
+async def test_thousands_of_event_incidents_are_planned_in_portions_and_stored_in_one_batch(
+    town: Town,
+) -> None:
+    turns = Turns(town)
+    others = asyncio.create_task(turns.run())
+    events = [
+        town.event(f"s{n}", K.DIGITAL_INPUT, sensor=None, device=DeviceId(f"x{n}"), active=True)
+        for n in range(400)
+    ]
+    await town.bring(*events)
+    posture = Posture("p", PostureLevel.HEIGHTENED, "", town.now, None, "值班长", "演练")
+    await town.desk.set_posture(posture)
+    await town.pass_s(1)
+    others.cancel()
+
+    assert turns.longest <= 50
+    assert turns.all >= 800
+    assert len((await town.store.events.incidents(EventQuery(limit=999)))[0]) == 400
+
+
+async def test_a_signal_is_never_stored_without_its_incident(town: Town) -> None:
+    first = [
+        town.event(f"s{n}", K.DIGITAL_INPUT, sensor=None, device=DeviceId(f"x{n}"), active=True)
+        for n in range(120)
+    ]
+    late = town.event("late", active=True)
+    works = [asyncio.create_task(town.desk.deliver(first))]
+    await asyncio.sleep(0)
+    flush = asyncio.create_task(town.desk.flush())
+    await asyncio.sleep(0)  # the first portion is planned
+    works.append(asyncio.create_task(town.desk.deliver([late])))
+    await flush
+
+    stored = {row.id for row in (await town.store.events.events(EventQuery(limit=999)))[0]}
+    incidents, _ = await town.store.events.incidents(EventQuery(limit=999))
+    assert "late" in stored
+    assert {row.first_event for row in incidents} == stored
+    await asyncio.gather(*works)
