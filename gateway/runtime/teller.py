@@ -159,7 +159,9 @@ class Teller:
             late = overdue(opened_at, receipts, Limits(receive_s=decision.rule.escalate_s), now)
         step = current(receipts)
         told = {} if step is None else {"receipt": str(step)}
-        return Nudge(bool(receipts), "" if late is None else late.reason, told)
+        if late is None:
+            return Nudge(bool(receipts), told=told)
+        return Nudge(bool(receipts), late.reason, late.due_at, told)
 
     def subject(self, row: EventIncident) -> Subject:
         """What is told about an event incident now."""

@@ -602,6 +602,23 @@ async def test_escalation_counts_from_the_first_message_over_a_restart(town: Tow
     assert "not received by" in (await later.alerts())[-1].body["data"]["escalation"]
 
 
+async def test_an_escalation_that_falls_due_while_the_gateway_is_down_is_told_after_it(
+    town: Town,
+) -> None:
+    await town.bring(town.event("t", K.TAMPER, channel=ChannelId("A1"), active=True))
+    await town.pass_s(800)
+    town.clock.move(150)  # escalated after 900 s
+
+    later = await restarted(town)
+    await later.pass_s(1)
+    again = await restarted(later)
+    await again.pass_s(100)
+
+    first, late = await again.alerts()
+    assert first.body["data"]["escalation"] is None
+    assert "not received by" in late.body["data"]["escalation"]
+
+
 def gathering(town: Town) -> None:
     """A rule that gathers doors for ten minutes."""
     rule = Rule("doors", kinds=(K.DOOR,), recipients=("center",), digest_s=600)
@@ -729,7 +746,7 @@ class Turns:
     def __init__(self, town: Town) -> None:
         self.longest = self.all = self._now = 0
         self._plan = town.desk.planner.plan
-        town.desk.planner.plan = self.plan  # type: ignore[method-assign]
+        town.desk.planner.plan = self.plan  # type: ignore[method-assign,assignment]
 
     def plan(self, *one: Any) -> Any:
         self.all, self._now = self.all + 1, self._now + 1

@@ -274,6 +274,20 @@ def test_after_a_restart_times_of_messages_are_those_of_before() -> None:
     assert soon.due_at == after(540)
 
 
+def test_after_a_restart_an_escalation_is_told_unless_it_was_due_at_the_last_message() -> None:
+    overdue = Nudge(overdue="late", overdue_at=after(900))
+    key = ("center", "ev-1")
+    swallowed, said = Planner(), Planner()
+    swallowed.restore({key: 1}, after(950), {key: (T0, T0)})
+    said.restore({key: 2}, after(950), {key: (T0, after(900))})
+    only = replace(TOLD, recipients=("center",), rule=replace(RULE, escalate_to=()))
+
+    assert told(swallowed.plan(SMOKE, only, after(950), overdue).alerts) == [
+        ("center", 2, "update")
+    ]
+    assert said.plan(SMOKE, only, after(970), overdue).alerts == ()
+
+
 def test_what_a_digest_gathers_is_a_row_that_says_its_area() -> None:
     row = Planner().gather(SMOKE, TOLD, T0, "digest:doors")
 

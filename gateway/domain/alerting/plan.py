@@ -42,11 +42,13 @@ class Nudge:
     Attributes:
         acknowledged: the center has received it: no more reminders.
         overdue: why it is escalated; "" = it is not.
+        overdue_at: since when it is.
         told: added to `data` of every message (receipt step, escalation).
     """
 
     acknowledged: bool = False
     overdue: str = ""
+    overdue_at: datetime | None = None
     told: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -151,7 +153,10 @@ class Planner:
             return subject.noticed_at + timedelta(seconds=delay_s)
         urgent = subject.urgent + nudge.overdue
         if thread.mark is None:  # told before a restart: what it said is not known, so it stands
-            thread.mark, thread.urgent = subject.mark, urgent
+            thread.mark, thread.urgent = subject.mark, subject.urgent
+            # ... but for the escalation, which says itself since when it was to be told.
+            if nudge.overdue_at is not None and thread.told_at >= nudge.overdue_at:
+                thread.urgent = urgent
         if thread.urgent != urgent:
             return now if thread.updated_at is None else thread.updated_at + self.update_every
         if thread.mark != subject.mark:
