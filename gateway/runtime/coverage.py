@@ -56,6 +56,8 @@ TROUBLE_S = 60.0
 RETRY_FIRST_S, RETRY_MOST_S = 0.2, 5.0
 COMMIT_ROWS = 2_000
 LOOK_BACK_S = 300.0
+PART_S = 600.0
+"""A part of the model that takes longer is given up: imports wait for it."""
 SAY_EVERY = timedelta(seconds=10.0)
 PAGE = 1_000
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -288,13 +290,13 @@ class CoverageWorker:
         await self._drop_parts()
         self._parts = parts = self.source()
         try:
-            built = await anext(parts)
+            built = await _next(parts)
             assert isinstance(built, Built)  # noqa: S101 - the first part
             live = await self._live()
             ledger = await self._ledger(live.as_of_at)
             async with self._computing:
                 await self._load(built, live, ledger)
-            designed = await anext(parts)
+            designed = await _next(parts)
             async with self._computing:
                 present = self._held()
                 if isinstance(designed, np.ndarray):
@@ -308,16 +310,23 @@ class CoverageWorker:
         if self._parts is None:
             return
         try:
-            trust = await anext(self._parts, None)
+            trust = await _next(self._parts)
             async with self._computing:
                 if isinstance(trust, Trust):
                     self._present = replace(self._held(), trust=trust)
         except Unavailable as error:
             log.warning("the bounds of coverage are not known", reason=str(error))
+            await self._without_trust(str(error))
         except Exception:
             log.exception("the bounds of coverage cannot be computed")
+            await self._without_trust("see the log of the service")
         finally:
             await self._drop_parts()
+
+    async def _without_trust(self, reason: str) -> None:
+        async with self._computing:
+            said = f"the bounds of coverage are not known until the next import or start: {reason}"
+            self._present = replace(self._held(), trust_reason=said)
 
     async def _drop_parts(self) -> None:
         parts, self._parts = self._parts, None
@@ -486,6 +495,21 @@ class CoverageWorker:
             await self.step()
             await self.flush()
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+async def _next(parts: AsyncIterator[Part]) -> Part:
+    """The next part of a model.
+
+    Raises:
+        Unavailable: it does not come.
+    """
+    try:
+        async with asyncio.timeout(PART_S):
+            return await anext(parts)
+    except TimeoutError:
+        raise Unavailable(f"a part of the model took more than {PART_S:g} s") from None
+    except StopAsyncIteration:
+        raise Unavailable("a part of the model is missing") from None
 
 
 async def _end(parts: AsyncIterator[Any]) -> None:

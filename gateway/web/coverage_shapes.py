@@ -31,10 +31,10 @@ def trust_in(present: Present) -> Trust:
     """What stands beside the model.
 
     Raises:
-        Unavailable: it is still being computed.
+        Unavailable: it is still being computed, or could not be.
     """
     if present.trust is None:
-        raise Unavailable(NOT_YET)
+        raise Unavailable(present.trust_reason or NOT_YET)
     return present.trust
 
 

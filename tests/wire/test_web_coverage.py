@@ -1,5 +1,6 @@
 """Coverage over HTTP: what the worker knows, in the shapes of the interface document."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,8 +26,9 @@ from gateway.domain.ledger import Changes, ChannelRecord, GapReason, GatewayGap,
 from gateway.domain.observation import OutageCause
 from gateway.ports import Role
 from gateway.resources import data_dir
+from gateway.runtime import coverage
 from gateway.runtime.coverage import CoverageWorker
-from gateway.runtime.model_source import Built, Part, facts_of
+from gateway.runtime.model_source import Built, Part, Source, facts_of
 
 DOCUMENT: dict[str, Any] = json.loads((data_dir("config") / "openapi.json").read_bytes())
 PAIR: CoverageModel = replace(
@@ -241,6 +243,42 @@ async def trusted() -> AsyncIterator[WebService]:
         assert (status, body["type"].rpartition(":")[2]) == (503, "unavailable")
         await one.coverage._finish()
         yield one
+        await one.coverage.close()
+
+
+async def broken_source() -> AsyncIterator[Part]:
+    yield Built("first", PAIR, FACTS)
+    yield designed_area(PAIR)
+    raise RuntimeError("out of memory")
+
+
+async def endless_source() -> AsyncIterator[Part]:
+    yield Built("first", PAIR, FACTS)
+    yield designed_area(PAIR)
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [(broken_source, "see the log"), (endless_source, "more than 0.05 s"), (source, "is missing")],
+)
+async def test_trust_that_is_not_coming_is_not_told_as_being_computed(
+    parts: Source, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coverage, "PART_S", 0.05)
+
+    def worker(service: WebService) -> CoverageWorker:
+        return CoverageWorker(service.store, service.clock, service.projection, parts, 0.0)
+
+    async with running(district(4), coverage=worker) as one:
+        assert isinstance(one.coverage, CoverageWorker)
+        await one.coverage._build()
+        for finished in (False, True):
+            status, body, _ = await one.call("GET", "/api/v1/coverage/bounds")
+            assert (status, body["type"].rpartition(":")[2]) == (503, "unavailable")
+            assert ("being computed" in body["detail"]) is not finished
+            assert (reason in body["detail"]) is finished
+            await asyncio.wait_for(one.coverage._finish(), 5.0)
         await one.coverage.close()
 
 

@@ -34,6 +34,7 @@ class Present:
         as_of_at: of the newest batch in it.
         built_at: when the model was taken.
         trust: how far to rely on the model; None until that is known, some seconds after it.
+        trust_reason: why it is not coming; empty = it is there, or still being computed.
     """
 
     state: CoverageState
@@ -46,3 +47,4 @@ class Present:
     as_of_at: datetime
     built_at: datetime
     trust: Trust | None = None
+    trust_reason: str = ""
