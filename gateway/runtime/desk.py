@@ -284,6 +284,9 @@ class Desk:
                 del self.teller.due[key]
         self._waiting.tell(self.teller.digests.tell(now))
         settled, self.teller.digests.settled = self.teller.digests.settled, []
+        # Also as rows: those of the ledger and of coverage go another way and may come after this one;
+        # what is there already stays, and an UPDATE that finds nothing yet would leave them pending.
+        self._waiting.tell(settled)
         self._waiting.settled += settled
         self.teller.forget_over(now)
         self.postures_held.settle(now)

@@ -619,9 +619,9 @@ async def test_an_escalation_that_falls_due_while_the_gateway_is_down_is_told_af
     assert "not received by" in late.body["data"]["escalation"]
 
 
-def gathering(town: Town) -> None:
-    """A rule that gathers doors for ten minutes."""
-    rule = Rule("doors", kinds=(K.DOOR,), recipients=("center",), digest_s=600)
+def gathering(town: Town, *kinds: EventKind) -> None:
+    """A rule that gathers doors, or other kinds, for ten minutes."""
+    rule = Rule("doors", kinds=kinds or (K.DOOR,), recipients=("center",), digest_s=600)
     book = replace(BOOK, rules=(rule, *BOOK.rules))
     town.desk.book = town.desk.teller.book = town.desk.teller.digests.book = book
 
@@ -667,6 +667,26 @@ async def test_a_crash_between_a_digest_and_its_rows_tells_it_no_second_time(tow
 
     assert len(await later.alerts()) == 1
     assert await later.store.events.gathered([]) == []
+
+
+async def test_a_gathered_row_that_is_stored_after_its_digest_is_settled_already(
+    town: Town,
+) -> None:
+    gathering(town, K.OUTAGE)
+    opened = Changes(
+        1, outages=(town.outage(1, "inc-1"),), incidents=(town.incident("inc-1", "A1"),)
+    )
+    late = town.desk.outages(opened)  # the recorder is behind
+    town.clock.move(601)
+    await town.desk.flush()
+    await town.store.commit(late)
+
+    assert [row.recipient for row in late.alerts] == ["digest:doors"]
+    assert await town.store.events.gathered([]) == []
+    later = await restarted(town)
+    await later.pass_s(1)
+    await later.pass_s(700)
+    assert len(await later.alerts()) == 1
 
 
 async def test_what_the_center_does_not_receive_is_escalated_and_reminded(town: Town) -> None:
