@@ -16,7 +16,7 @@ from gateway.domain.coverage.present import Present
 from gateway.domain.coverage.redundancy import Redundancy
 from gateway.domain.coverage.repair import Visit
 from gateway.domain.coverage.survey import SurveyOrder
-from gateway.domain.coverage.trust import BoundedPart, Trust
+from gateway.domain.coverage.trust import BoundedPart, Trust, bounds_by
 from gateway.errors import Unavailable
 from gateway.inventory import Inventory
 from gateway.ports.coverage import PastCoverage
@@ -36,6 +36,20 @@ def trust_in(present: Present) -> Trust:
     if present.trust is None:
         raise Unavailable(present.trust_reason or NOT_YET)
     return present.trust
+
+
+def bounded_parts(present: Present, what: CoverageBy) -> list[BoundedPart]:
+    """Bounds of the parts, by code; computed once a model, in the thread that owns it.
+
+    Raises:
+        Unavailable: as `trust_in`.
+    """
+    found = present.bounded.get(what)
+    if found is None:
+        bounds, model = trust_in(present).bounds, present.state.model
+        found = bounds_by(what, bounds, model, present.places, present.divided)
+        present.bounded[what] = found
+    return found
 
 
 def part_name(inventory: Inventory, what: CoverageBy, code: str) -> str:

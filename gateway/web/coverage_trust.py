@@ -3,6 +3,7 @@
 All of it is by design (every camera up) and stands still between two imports.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import islice
@@ -13,13 +14,14 @@ from aiohttp import web
 from gateway.domain.coverage.archive_view import Missing
 from gateway.domain.coverage.figures import CoverageBy
 from gateway.domain.coverage.present import Present
-from gateway.domain.coverage.trust import BoundedPart, bounds_by
+from gateway.domain.coverage.trust import BoundedPart
 from gateway.web.access import Access, Route
 from gateway.web.auth import CONTEXT
 from gateway.web.coverage import desk
 from gateway.web.coverage_shapes import (
     IntrusionFilter,
     bounded_item,
+    bounded_parts,
     bounds_item,
     intrusion_item,
     part_name,
@@ -28,7 +30,7 @@ from gateway.web.coverage_shapes import (
     trust_in,
 )
 from gateway.web.params import Params
-from gateway.web.reply import send_json
+from gateway.web.reply import in_slices, send_json
 from gateway.web.shapes import Json
 
 
@@ -57,18 +59,18 @@ async def get_bounds(request: web.Request) -> web.Response:
     inventory = request.app[CONTEXT].projection.inventory
 
     def find(present: Present) -> tuple[Json, list[BoundedPart], datetime]:
-        bounds, model = trust_in(present).bounds, present.state.model
-        parts: list[BoundedPart] = []
-        if what is not None:
-            parts = bounds_by(what, bounds, model, present.places, present.divided)
-        parts = [part for part in parts if after is None or part.code > after]
-        return bounds_item(bounds), parts[: limit + 1], present.built_at
+        bounds = trust_in(present).bounds
+        parts = [] if what is None else bounded_parts(present, what)
+        first = 0 if after is None else bisect_right(parts, after, key=lambda part: part.code)
+        return bounds_item(bounds), parts[first : first + limit + 1], present.built_at
 
     head, parts, at = await desk(request).ask(find)
-    items = []
+    items: list[Json] = []
     if what is not None:
-        names = [part_name(inventory, what, part.code) for part in parts]
-        items = [bounded_item(*pair) for pair in zip(parts[:limit], names, strict=False)]
+        items = await in_slices(
+            parts[:limit],
+            lambda part: bounded_item(part, part_name(inventory, what, part.code)),
+        )
     more = [parts[limit - 1].code] if len(parts) > limit else None
     head["by"] = None if what is None else what.value
     return await _send(request, head, items, params, more, at)

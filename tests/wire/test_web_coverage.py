@@ -18,10 +18,10 @@ from shapely.geometry import box, shape
 
 from gateway.domain.coverage.build import make_scene
 from gateway.domain.coverage.build import model_of as model_of_scene
-from gateway.domain.coverage.figures import PlaceFacts, designed_area
+from gateway.domain.coverage.figures import CoverageBy, PlaceFacts, designed_area
 from gateway.domain.coverage.model import CoverageModel, Floats
 from gateway.domain.coverage.place import Place, PlaceId, PlaceList, ProhibitedArea
-from gateway.domain.coverage.trust import trust_of
+from gateway.domain.coverage.trust import BoundedPart, bounds_by, trust_of
 from gateway.domain.ledger import Changes, ChannelRecord, GapReason, GatewayGap, Outage, State
 from gateway.domain.observation import OutageCause
 from gateway.ports import Role
@@ -29,6 +29,7 @@ from gateway.resources import data_dir
 from gateway.runtime import coverage
 from gateway.runtime.coverage import CoverageWorker
 from gateway.runtime.model_source import Built, Part, Source, facts_of
+from gateway.web import coverage_shapes
 
 DOCUMENT: dict[str, Any] = json.loads((data_dir("config") / "openapi.json").read_bytes())
 PAIR: CoverageModel = replace(
@@ -282,6 +283,9 @@ async def test_trust_that_is_not_coming_is_not_told_as_being_computed(
         await one.coverage.close()
 
 
+BOUNDS = "/api/v1/coverage/bounds"
+
+
 async def every_page(one: WebService, path: str) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = []
     following: str | None = path
@@ -290,6 +294,30 @@ async def every_page(one: WebService, path: str) -> list[dict[str, Any]]:
         items += page["items"]
         following = page["next"]
     return items
+
+
+async def test_the_bounds_of_parts_are_computed_once_a_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[CoverageBy] = []
+
+    def counted(what: CoverageBy, *of: Any) -> list[BoundedPart]:
+        asked.append(what)
+        return bounds_by(what, *of)
+
+    monkeypatch.setattr(coverage_shapes, "bounds_by", counted)
+    async with trusted() as one:
+        assert isinstance(one.coverage, CoverageWorker)
+        codes = [part["code"] for part in await every_page(one, f"{BOUNDS}?by=grid&limit=1")]
+        await one.coverage.step(settle=True)
+        whole = [part["code"] for part in await every_page(one, f"{BOUNDS}?by=grid")]
+        assert (codes, asked) == (whole, [CoverageBy.GRID])
+        await every_page(one, f"{BOUNDS}?by=kind")
+        one.clock.ahead_s += 60.0
+        await one.coverage._build()
+        await one.coverage._finish()
+        await every_page(one, f"{BOUNDS}?by=kind")
+        assert asked == [CoverageBy.GRID, CoverageBy.KIND, CoverageBy.KIND]
 
 
 async def test_bounds_of_the_district_and_of_its_parts() -> None:

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from gateway.domain.coverage.figures import Divided, PlaceFacts
+from gateway.domain.coverage.figures import CoverageBy, Divided, PlaceFacts
 from gateway.domain.coverage.live import CoverageState
 from gateway.domain.coverage.model import Floats
 from gateway.domain.coverage.sight import SightBook
-from gateway.domain.coverage.trust import Trust
+from gateway.domain.coverage.trust import BoundedPart, Trust
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Present:
         built_at: when the model was taken.
         trust: how far to rely on the model; None until that is known, some seconds after it.
         trust_reason: why it is not coming; empty = it is there, or still being computed.
+        bounded: bounds of parts as they were first asked for; they change with the model alone.
     """
 
     state: CoverageState
@@ -48,3 +49,4 @@ class Present:
     built_at: datetime
     trust: Trust | None = None
     trust_reason: str = ""
+    bounded: dict[CoverageBy, list[BoundedPart]] = field(default_factory=dict)
