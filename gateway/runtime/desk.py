@@ -280,7 +280,7 @@ class Desk:
             found = self.correlator.cases.get(key)
             if found is not None:
                 self._touched[key] = found
-            elif key not in self.ledger.open:
+            elif key not in self.ledger.open and key not in self._outages.spots:
                 del self.teller.due[key]
         self._waiting.tell(self.teller.digests.tell(now))
         settled, self.teller.digests.settled = self.teller.digests.settled, []
@@ -427,5 +427,6 @@ class Desk:
         self._decide_again()
 
     def _decide_again(self) -> None:
-        self.teller.decide_again((*self.correlator.cases, *self.ledger.open), self._now())
+        keys = (*self.correlator.cases, *self.ledger.open, *self._outages.spots)
+        self.teller.decide_again(keys, self._now())
         self._filled.set()

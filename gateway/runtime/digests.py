@@ -50,6 +50,10 @@ class Digests:
         self._taken: dict[str, set[str]] = {}
         """By incident that stands: the rules whose digest has it, told or not."""
 
+    def __len__(self) -> int:
+        """Incidents that stand and were gathered."""
+        return len(self._taken)
+
     def restore(
         self, rows: Iterable[Alert], told: Iterable[str], recipients: Iterable[str]
     ) -> None:

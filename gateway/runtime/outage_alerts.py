@@ -49,6 +49,8 @@ class OutageAlerts:
         self.teller = teller
         self.now = now
         self.touch = touch
+        self.spots: dict[str, BlindSpot] = {}
+        """The newest row of each open blind spot that stands for itself."""
 
     def outages(self, changes: Changes[datetime]) -> Changes[datetime]:
         """The same batch with the alerts of its incidents, and of those whose turn has come.
@@ -79,7 +81,7 @@ class OutageAlerts:
                 if self.correlator.join(case, row.id):
                     log.info("outage explained", outage=row.id, by=case.row.id)
                     self.touch(case)
-                self.teller.due.pop(row.id, None)
+                self.teller.forget(row.id)
                 return ()
         subject = self.ledger.subject(known)
         return self.teller.plan(subject, now, planned=row.planned)
@@ -91,7 +93,7 @@ class OutageAlerts:
         if case is not None:
             self.touch(case)
         if row.id not in self.planner.threads:
-            self.teller.due.pop(row.id, None)
+            self.teller.forget(row.id)
             return ()
         subject = replace(self.ledger.subject(known), ended_at=ended_at)
         return self.teller.plan(subject, now, planned=row.planned)
@@ -99,17 +101,24 @@ class OutageAlerts:
     def blind_spots(self, rows: Sequence[BlindSpot]) -> tuple[Alert, ...]:
         """The alerts of blind spots that no outage stands behind, for coverage's own transaction.
 
-        Lost places of an outage are told as an update of its incident, with the next batch.
+        Called for each of coverage's rounds, those without rows included: it is what moves time for
+        these. Lost places of an outage are told as an update of its incident, with the next batch.
         """
         now = self.now()
         touched, own = self.ledger.take_blind(rows)
         self.teller.due.update((key, now) for key in touched)
-        alerts: list[Alert] = []
-        for row in own:
-            known = row.id in self.planner.threads
-            if not known and (row.ended_at is not None or not row.places):
-                continue
-            subject = self.ledger.blind_subject(row)
-            alerts += self.teller.plan(subject, now, planned=row.planned)
-            self.teller.due.pop(row.id, None)
-        return tuple(alerts)
+        asked = {row.id: row for row in own}
+        for key in self.teller.turns(self.spots, now):
+            asked.setdefault(key, self.spots[key])
+        return tuple(alert for row in asked.values() for alert in self._plan_spot(row, now))
+
+    def _plan_spot(self, row: BlindSpot, now: datetime) -> tuple[Alert, ...]:
+        stands = row.ended_at is None and (row.places or row.id in self.planner.threads)
+        if stands:
+            self.spots[row.id] = row
+        else:
+            self.spots.pop(row.id, None)
+            if row.id not in self.planner.threads:
+                self.teller.forget(row.id)
+                return ()
+        return self.teller.plan(self.ledger.blind_subject(row), now, planned=row.planned)

@@ -128,7 +128,7 @@ class Teller:
             self.recipients,
         )
         open_now = subject.ended_at is None
-        if decision.rule is not None and decision.rule.digest_s and open_now:
+        if open_now and self._is_gathered(subject, decision):
             self._look_at(subject.key, None)
             return self.digests.take(subject, decision, now)
         result = self.planner.plan(subject, decision, now, self._nudge(subject.key, decision, now))
@@ -138,6 +138,18 @@ class Teller:
         else:
             self.forget(subject.key)
         return result.alerts
+
+    def _is_gathered(self, subject: Subject, decision: Decision) -> bool:
+        """A digest tells of it; not of what was told by itself already, which goes on so to its end.
+
+        Nor of a blind key place: a rule for all kinds does not mean to let that wait.
+        """
+        return (
+            decision.rule is not None
+            and decision.rule.digest_s > 0
+            and subject.kind is not EventKind.BLIND_SPOT
+            and subject.key not in self.planner.threads
+        )
 
     def _looked_at_again(
         self, subject: Subject, decision: Decision, now: datetime

@@ -483,6 +483,89 @@ async def test_a_blind_spot_without_an_outage_has_an_alert_in_coverages_transact
     assert town.desk.blind_spots([replace(spot, id="b2", places=())]) == ()
 
 
+def blind_spot(town: Town) -> BlindSpot:
+    """A key place that a faulty picture took."""
+    return BlindSpot(
+        "b1", ChannelId("A1"), "f1", None, (), "stream", None, town.now, town.now,
+        places=(PlaceId("p1"),), weight=1.0, grids=(CELLS[1].id,), area_m2=10.0,
+    )  # fmt: skip
+
+
+def ruled(town: Town, rule: Rule) -> None:
+    """One rule before all others."""
+    book = replace(BOOK, rules=(rule, *BOOK.rules))
+    town.desk.book = town.desk.teller.book = town.desk.teller.digests.book = book
+
+
+async def test_a_blind_key_place_that_opens_under_a_mute_is_told_when_that_ends(
+    town: Town,
+) -> None:
+    until = town.now + timedelta(seconds=60)
+    await town.desk.set_mute(Mute("m", "张工", "检修", town.now, until, kind="blind_spot"))
+    assert town.desk.blind_spots([blind_spot(town)]) == ()
+
+    await town.pass_s(30)
+    assert town.desk.blind_spots([]) == ()
+    await town.pass_s(40)
+    assert [row.recipient for row in town.desk.blind_spots([])] == ["feed", "center"]
+    assert town.desk.blind_spots([]) == ()
+    town.desk.blind_spots([replace(blind_spot(town), ended_at=town.now)])
+    assert town.desk.teller.due == {}
+
+
+async def test_a_blind_key_place_is_told_further_when_the_posture_is_heightened_later(
+    town: Town,
+) -> None:
+    heightened = (PostureLevel.HEIGHTENED,)
+    quiet = Rule("quiet", kinds=(K.BLIND_SPOT,), postures=(PostureLevel.ROUTINE,))
+    ruled(town, quiet)
+    assert [row.recipient for row in town.desk.blind_spots([blind_spot(town)])] == ["feed"]
+    posture = Posture("p", heightened[0], "", town.now, None, "值班长", "演练")
+    await town.desk.set_posture(posture)
+    await town.pass_s(1)
+
+    assert [row.recipient for row in town.desk.blind_spots([])] == ["center"]
+
+
+@pytest.mark.parametrize(("delay_s", "digest_s"), [(20.0, 0.0), (0.0, 600.0)])
+async def test_a_rule_for_all_kinds_that_delays_or_gathers_loses_no_blind_key_place(
+    town: Town, delay_s: float, digest_s: float
+) -> None:
+    ruled(town, Rule("all", recipients=("center",), delay_s=delay_s, digest_s=digest_s))
+    told = [*town.desk.blind_spots([blind_spot(town)])]
+    await town.pass_s(21)
+    told += town.desk.blind_spots([])
+
+    assert [(row.recipient, row.phase) for row in told] == [("feed", "open"), ("center", "open")]
+
+
+async def test_what_was_told_by_itself_is_not_gathered_when_its_rule_becomes_a_digest(
+    town: Town,
+) -> None:
+    ruled(town, Rule("single", kinds=(K.OUTAGE,), recipients=("center",)))
+    incident = town.incident("inc-1", "A1")
+    await town.judge(outages=(town.outage(1, "inc-1"),), incidents=(incident,))
+    gathering(town, K.OUTAGE)
+    await town.pass_s(100)
+    await town.judge(incidents=(replace(incident, children=9),))
+    await town.pass_s(700)
+
+    assert await town.spoken() == ["open outage", "update outage"]
+
+
+async def test_what_was_gathered_and_is_over_is_forgotten(town: Town) -> None:
+    gathering(town, K.OUTAGE)
+    for n in range(20):
+        row = town.incident(f"inc-{n}", "A1")
+        await town.judge(incidents=(row,))
+        assert len(town.desk.teller.digests) == 1
+        await town.judge(incidents=(replace(row, ended_at=town.now),))
+    await town.pass_s(601)
+
+    assert len(town.desk.teller.digests) == 0
+    assert len((await town.alerts())[0].body["data"]["items"]) == 20
+
+
 async def test_after_a_restart_an_incident_goes_on_with_the_next_revision(town: Town) -> None:
     await town.bring(town.event("a", active=True))
     await town.judge(outages=(town.outage(1, "inc-1"),), incidents=(town.incident("inc-1", "A1"),))
