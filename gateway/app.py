@@ -152,7 +152,8 @@ class Service:
         if events.push_address:
             deliver = pipeline.desk.deliver
             state_dir = self.settings.store.state_dir
-            self.pushing = Pushing(events, state_dir, self.clock, deliver, inventory)
+            signals = pipeline.desk.signals
+            self.pushing = Pushing(events, state_dir, self.clock, deliver, inventory, signals)
         pulling = Pulling(
             self.store,
             self.clock,
@@ -166,7 +167,9 @@ class Service:
             self.settings.poll.cadence_s,
             events,
             self.pushing,
+            pipeline.desk.signals,
         )
+        pipeline.desk.signals = ()
         pipeline.archive_taken = pulling.take_archive
         return pulling
 

@@ -4,7 +4,7 @@ Holds what stands active, so that the end of something is told even when the dev
 and so that a synchronization point, which tells everything again, makes no event of what is known.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -60,6 +60,26 @@ class Translator:
     def forget(self, device: DeviceId) -> None:
         """The device left the archive."""
         self._standing.pop(device, None)
+
+    def stand(self, events: Iterable[Event], now: float) -> None:
+        """What the store holds of before a restart: what stands, so that its end is news.
+
+        Without it a state that ended meanwhile would be told, by the first synchronization point, as
+        one that never stood.
+
+        Args:
+            events: the newest of each source, oldest first; of devices that this one translates.
+            now: time of the loop. Nobody could hear them again while we were away: they age from now.
+        """
+        for event in events:
+            topic, meaning = self._topics.look_up(event.topic)
+            if event.device is None or isinstance(meaning, Fate):
+                continue
+            key = (topic, event.token)
+            if event.active:
+                self._hold(event.device, key, _Standing(meaning, event.channel, now))
+            elif event.active is False:
+                self._end(event.device, key)
 
     def translate(
         self,
@@ -151,18 +171,18 @@ class Translator:
             if standing is not None:
                 standing.told = now
                 return operation != "Initialized"
-            self._begin(device, key, meaning, now)
+            self._hold(device, key, _Standing(meaning, self._channel(device, token, meaning), now))
             return True
         self._end(device, key)
         if operation in ("Initialized", "Deleted"):
             return standing is not None
         return True
 
-    def _begin(self, device: DeviceId, key: _Key, meaning: Meaning, now: float) -> None:
+    def _hold(self, device: DeviceId, key: _Key, standing: _Standing) -> None:
         held = self._standing.setdefault(device, {})
-        if len(held) >= STANDING:
+        if key not in held and len(held) >= STANDING:
             held.pop(next(iter(held)))
-        held[key] = _Standing(meaning, self._channel(device, key[1], meaning), now)
+        held[key] = standing
 
     def _end(self, device: DeviceId, key: _Key) -> None:
         held = self._standing.get(device)

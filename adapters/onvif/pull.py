@@ -85,6 +85,10 @@ class OnvifPullSource:
         self._news = PullNews(context, self._logins, self._translator, self._probe)
         self._body = calls.pull(self._limits.pull_s, self._limits.messages)
         self._closing = False
+        self._signals: dict[DeviceId, list[Event]] = {}
+        for event in context.signals:
+            if event.device is not None and event.device in context.devices:
+                self._signals.setdefault(event.device, []).append(event)
         for device in context.devices.values():
             text = context.subscriptions.get(device.id, "")
             self._add(recall(device, text, self._push.get(device.id, "")))
@@ -118,6 +122,8 @@ class OnvifPullSource:
         self._push = self._push if push is None else push
         for gone in self._points.keys() - devices.keys():
             self._drop(gone)
+            self._translator.forget(gone)
+            self._signals.pop(gone, None)
         for device in devices.values():
             point = self._points.get(device.id)
             consumer = self._push.get(device.id, "")
@@ -125,6 +131,8 @@ class OnvifPullSource:
                 continue
             if point is not None:
                 self._drop(device.id)
+                if point.wanted != consumer:
+                    self._translator.forget(device.id)
             self._add(PullPoint(device, consumer=consumer, wanted=consumer))
 
     def came_back(self, device: DeviceId) -> None:
@@ -199,13 +207,20 @@ class OnvifPullSource:
 
     def _add(self, point: PullPoint) -> None:
         self._points[point.device.id] = point
+        if not point.consumer:
+            self._stand(point.device.id)
         self._turns.enqueue(point)
+
+    def _stand(self, device: DeviceId) -> None:
+        """It is pulled: what stood before the restart can end. Of who pushes the door knows."""
+        signals = self._signals.pop(device, None)
+        if signals is not None:
+            self._translator.stand(signals, asyncio.get_running_loop().time())
 
     def _drop(self, device: DeviceId) -> None:
         point = self._points.pop(device)
         self._news.live(point, live=False)
         self._transport.forget(device)
-        self._translator.forget(device)
         if point.where is not None:
             self._news.unsaved[device] = ""
 
@@ -493,6 +508,7 @@ class OnvifPullSource:
         elif called.kind is Kind.UNSUPPORTED and point.consumer:
             # What a device says of itself is no help, only trying is (quirk 20): it cannot push.
             point.consumer = ""
+            self._stand(point.device.id)
             self._turns.enqueue(point)
         elif called.kind is Kind.UNSUPPORTED:
             self._wait(point, self._limits.no_service_s * (1 + 0.1 * random.random()))  # noqa: S311

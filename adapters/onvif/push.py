@@ -19,7 +19,7 @@ from adapters.onvif.replies import Soap, read
 from adapters.onvif.topics import read_topics
 from adapters.onvif.transport import BODY_LIMIT, Reply
 from gateway.domain.camera import Camera, Device, DeviceId
-from gateway.domain.event import EventSource
+from gateway.domain.event import Event, EventSource
 from gateway.errors import StoreUnavailable
 from gateway.metrics import EVENT_MESSAGES, PUSHING_DEVICES
 from gateway.ports import Clock, Secret
@@ -49,6 +49,7 @@ class PushDoor:
         key: makes the paths; another key makes all of them others.
         devices / channels: of the archive; `devices_changed` tells of others.
         deliver: gets the events; the device's 200 waits for it.
+        signals: the newest of each source of before the restart: what of them stands can end.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class PushDoor:
         devices: DevicesToPull,
         channels: Mapping[DeviceId, Sequence[Camera]],
         deliver: Deliver,
+        signals: Sequence[Event] = (),
     ) -> None:
         self._clock = clock
         self._key = key
@@ -66,6 +68,9 @@ class PushDoor:
         self._paths: dict[str, Device] = {}
         self._heard: set[DeviceId] = set()
         self.devices_changed(devices, channels)
+        if signals:
+            known = (event for event in signals if event.device in devices)
+            self._translator.stand(known, asyncio.get_running_loop().time())
 
     def devices_changed(
         self, devices: DevicesToPull, channels: Mapping[DeviceId, Sequence[Camera]]

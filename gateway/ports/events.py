@@ -1,9 +1,10 @@
 """What events, linking and alerting ask of the outside. `Store.events` implements `EventStore`."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.domain.alerting.retry import Delivery
@@ -68,14 +69,34 @@ class EventLive:
     told: Mapping[tuple[str, str], tuple[datetime, datetime]] = field(default_factory=dict)
     """When the first and the newest message of each of these was planned."""
     signals: tuple[Event, ...] = ()
-    """Since the oldest open incident began: the newest of each source (kind, subject, token), oldest
-    first; and the first of each open incident."""
+    """Of the kinds that can stand in an open incident, since the oldest such incident began: the newest
+    of each source (kind, subject, token), oldest first; and the first of each open incident."""
     postures: tuple[Posture, ...] = ()
     mutes: tuple[Mute, ...] = ()
     work_orders: tuple[WorkOrder, ...] = ()
     """Those not closed."""
     subscriptions: tuple[tuple[DeviceId, str], ...] = ()
     """Pull points of before the restart: device and subscription reference (JSON text)."""
+
+
+Follows = Mapping[EventKind, Collection[EventKind]]
+NOTHING_FOLLOWS: Follows = MappingProxyType({})
+
+
+def may_stand(
+    open_incidents: Iterable[EventIncident], follows: Follows
+) -> dict[EventKind, datetime]:
+    """The kinds of signals that can stand in open incidents, and since when each.
+
+    Args:
+        open_incidents: all of them.
+        follows: by kind of incident, the later kinds that may be part of it.
+    """
+    since: dict[EventKind, datetime] = {}
+    for row in open_incidents:
+        for kind in (row.kind, *follows.get(row.kind, ())):
+            since[kind] = min(since.get(kind, row.began_at), row.began_at)
+    return since
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +125,13 @@ class EventStore(Protocol):
         """Make the registry so, in one transaction."""
         ...
 
-    async def load(self, now: datetime) -> EventLive:
-        """What a restart needs."""
+    async def load(self, now: datetime, follows: Follows = NOTHING_FOLLOWS) -> EventLive:
+        """What a restart needs.
+
+        Args:
+            now: what is over by then is left out.
+            follows: by kind of incident, the later kinds that may be part of it.
+        """
         ...
 
     async def commit(self, changes: EventChanges) -> None:
@@ -163,6 +189,10 @@ class EventStore(Protocol):
 
     async def receipts(self, key: str) -> Sequence[Receipt]:
         """The loop back of one incident, oldest first."""
+        ...
+
+    async def receipts_of(self, keys: Collection[str]) -> Mapping[str, Sequence[Receipt]]:
+        """The loop back of each of these incidents that has one, oldest first."""
         ...
 
     async def work_orders(
@@ -304,6 +334,7 @@ class PullContext:
         push: consumer addresses of the devices that are to push instead of being pulled.
         probe: the ONVIF probe of the service: its budget of refused logins is shared, and it is told
             which devices it must keep no connection to.
+        signals: those of before the restart, as in `EventLive`: what of them stands can end.
     """
 
     clock: "Clock"
@@ -317,6 +348,7 @@ class PullContext:
     limits: PullLimits = PullLimits()
     push: Mapping[DeviceId, str] = field(default_factory=dict)
     probe: "Probe | None" = None
+    signals: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

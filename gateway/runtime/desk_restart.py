@@ -17,8 +17,6 @@ from gateway.runtime import digests
 if TYPE_CHECKING:
     from gateway.runtime.desk import Desk
 
-RECEIPTS_LOADED_MOST = 5_000
-
 
 async def go_on(desk: "Desk", outages: Sequence[Outage[datetime]]) -> None:
     """Fill a new desk.
@@ -31,8 +29,9 @@ async def go_on(desk: "Desk", outages: Sequence[Outage[datetime]]) -> None:
         StoreUnavailable: the store does not answer.
     """
     events, now = desk.store.events, desk.clock.utc(desk.clock.now())
-    live = await events.load(now)
+    live = await events.load(now, desk.book.causes.of)
     desk.subscriptions = live.subscriptions
+    desk.signals = live.signals
     if not desk.atlas.sensors:
         desk.atlas.take_sensors(await events.load_sensors())
     desk.remember(live.recent, live.incidents, now)
@@ -45,10 +44,8 @@ async def go_on(desk: "Desk", outages: Sequence[Outage[datetime]]) -> None:
     desk.ledger.restore(outages)
     standing = {*desk.correlator.cases, *(row.incident for row in outages if row.incident)}
     await _restore_digests(desk, sorted(standing))
-    for key in sorted(desk.planner.threads)[:RECEIPTS_LOADED_MOST]:
-        found = await events.receipts(key)
-        if found:
-            desk.teller.receipts[key] = list(found)
+    found = await events.receipts_of(desk.planner.threads)
+    desk.teller.receipts.update((key, list(rows)) for key, rows in found.items())
 
 
 def restore_cases(desk: "Desk", live: EventLive) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from gateway.domain.camera import Camera, Device, DeviceId
+from gateway.domain.event import Event
 from gateway.domain.observation import Observation, Verdict
 from gateway.feed import Feed
 from gateway.inventory import Inventory
@@ -31,6 +32,7 @@ class Pulling:
         cadence_s: of the liveness check.
         settings: of events.
         pushing: the door, where some devices push.
+        signals: the newest of each source of before the restart.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Pulling:
         cadence_s: float,
         settings: EventSettings,
         pushing: Pushing | None = None,
+        signals: tuple[Event, ...] = (),
     ) -> None:
         self._poller = poller
         self._observations = observations
@@ -66,6 +69,7 @@ class Pulling:
             limits=PullLimits.for_cadence(cadence_s),
             push=self._consumers(inventory),
             probe=probe,
+            signals=signals,
         )
         self._source = get("sightline.event_sources", "onvif_pull")(context)
 

@@ -3,13 +3,14 @@
 import os
 import secrets
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
 from aiohttp import web
 
 from gateway.domain.camera import CheckBy, Device, DeviceId
+from gateway.domain.event import Event
 from gateway.errors import UsageError
 from gateway.inventory import Inventory
 from gateway.ports import Clock, Secret
@@ -111,6 +112,7 @@ class Pushing:
         state_dir: where the key is made when the settings name none.
         clock / deliver: the service's.
         inventory: of now; `take_archive` tells of others.
+        signals: the newest of each source of before the restart.
 
     Raises:
         UsageError: there is no usable key.
@@ -123,12 +125,13 @@ class Pushing:
         clock: Clock,
         deliver: Deliver,
         inventory: Inventory,
+        signals: Sequence[Event] = (),
     ) -> None:
         self._settings = settings
         self._key = read_key(settings, state_dir)
         self._path = get("sightline.event_doors", "onvif_push_path")
         self._door = get("sightline.event_doors", "onvif_push")(
-            clock, self._key, self._devices(inventory), inventory.channels_of, deliver
+            clock, self._key, self._devices(inventory), inventory.channels_of, deliver, signals
         )
 
     @property

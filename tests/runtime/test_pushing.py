@@ -17,6 +17,7 @@ from adapters.memory import MemoryStore
 from adapters.virtual.model import EventQuirk, Personality
 from adapters.virtual.server import DistrictServer
 from gateway.app import Service
+from gateway.domain.alerting.rows import EventIncident
 from gateway.domain.archive import ImportRecord
 from gateway.domain.camera import Camera, ChannelId, CheckBy, Device, DeviceId, NodeId
 from gateway.domain.event import Event, EventKind, EventSource
@@ -104,6 +105,10 @@ class Running:
 
     async def events(self) -> list[Event]:
         found, _ = await self.store.events.events(EventQuery())
+        return list(found)
+
+    async def open_incidents(self) -> list[EventIncident]:
+        found, _ = await self.store.events.incidents(EventQuery(open_only=True))
         return list(found)
 
     async def until_told(self, *kinds: EventKind) -> list[Event]:
@@ -228,3 +233,30 @@ async def test_a_device_that_cannot_push_is_asked_once_and_then_pulled(tmp_path:
         assert run.service.pipeline is not None
         source.take_archive(run.service.pipeline.inventory)  # the same archive: nothing begins anew
         assert source._source._points[device] is point
+
+
+@pytest.mark.parametrize("way", ["pull", "push"])
+async def test_what_ended_while_the_service_was_away_is_ended(tmp_path: Path, way: str) -> None:
+    fleet = Fleet()
+    device = fleet.add()
+    async with running(fleet, tmp_path, *([device] if way == "push" else [])) as run:
+        live = run.server.devices[device]
+        await until(lambda: live.events.creations)
+        await asyncio.sleep(0.3)
+        run.server.signal(device, "tamper", active=True)
+        await run.until_told(EventKind.TAMPER)
+        assert len(await run.open_incidents()) == 1
+        run.stop.set()
+        await run.task
+        assert not len(live.pulls), "unsubscribed: nothing waits there for us"
+        run.server.signal(device, "tamper", active=False)
+        service, stop = Service(run.service.settings, run.store), asyncio.Event()
+        task = asyncio.create_task(service.run(stop))
+        try:
+            await until(lambda: live.events.creations == 2)
+            async with asyncio.timeout(10):
+                while not any(e.active is False for e in await run.events()):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+        finally:
+            stop.set()
+            await task

@@ -17,7 +17,7 @@ from adapters.onvif.notifications import (
 )
 from adapters.onvif.topics import Fate, Meaning, Topics, normalise, read_topics
 from gateway.domain.camera import Camera, ChannelId, DeviceId
-from gateway.domain.event import Event, EventKind
+from gateway.domain.event import Event, EventKind, EventSource
 
 DEVICE = DeviceId("10.0.0.1:80")
 NOW_AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -208,6 +208,50 @@ def test_a_deleted_property_is_over(topics: Topics) -> None:
     assert not told(held, note(operation="Deleted"))
     told(held, note())
     assert [e.active for e in told(held, note(operation="Deleted"))] == [False]
+
+
+def stored(
+    *, active: bool | None, topic: str = "VideoSource/MotionAlarm", device: DeviceId | None = DEVICE
+) -> Event:
+    return Event(
+        f"{active}", EventSource.ONVIF_PULL, EventKind.MOTION, NOW_AT, ChannelId("c1"), device,
+        active=active, token="VideoSource_1", topic=topic,
+    )  # fmt: skip
+
+
+def test_what_stood_before_a_restart_can_end(topics: Topics) -> None:
+    held = translator(topics)
+    held.stand([stored(active=True)], 0.0)
+    assert not told(held, note(operation="Initialized"))
+    (event,) = told(held, note(value="false", operation="Initialized"))
+    assert (event.active, event.token) == (False, "VideoSource_1")
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [stored(active=True), stored(active=False)],
+        [stored(active=None)],
+        [stored(active=True, topic="Of/Nobody")],
+        [stored(active=True, device=None)],
+    ],
+    ids=["ended", "moment", "unknown topic", "no device"],
+)
+def test_what_did_not_stand_before_a_restart_does_not_end(
+    topics: Topics, events: list[Event]
+) -> None:
+    held = translator(topics)
+    held.stand(events, 0.0)
+    assert not told(held, note(value="false", operation="Initialized"))
+    assert not held._standing
+
+
+def test_what_stood_before_a_restart_ages_from_then_on(topics: Topics) -> None:
+    held = translator(topics)
+    held.stand([stored(active=True)], 5000.0)
+    assert not held.age(5500.0, NOW_AT)
+    (event,) = held.age(5700.0, NOW_AT)
+    assert (event.active, event.channel) == (False, "c1")
 
 
 def test_a_stuck_state_ages_and_a_repeated_one_does_not(topics: Topics) -> None:
