@@ -189,7 +189,8 @@ class CoverageWorker:
                 ROWS.labels("blind_spot", "closed").inc()
             self.projection.feed.publish("blind_spot", row)
         before = self._committed
-        if rows.blind_spots or rows.intervals or before is None or at >= before[1] + SAY_EVERY:
+        due = before is None or at >= before[1] + SAY_EVERY
+        if due or rows.blind_spots or rows.intervals or self._alerts:
             self._ready_to_commit.set()  # without rows too: so far is known that there was nothing
 
     def _show(self, told: Headline, at: datetime) -> None:
