@@ -99,7 +99,7 @@ def _cell(key: str, value: Any) -> str:  # noqa: ANN401 - any value of a row
         case float() if "share" in key:
             return f"{value:.2%}"
         case float():
-            return f"{value:,.6g}"
+            return f"{value:,.1f}" if key.endswith("_m2") else f"{value:,.2f}"
         case dict():
             return " / ".join(f"{name} {_cell(name, part)}" for name, part in value.items())
         case list() | tuple():
@@ -125,9 +125,9 @@ def summary(
         return {**headline_item(headline(p.state, p.places)), "by": what.value, "parts": items}
 
     told = _present(config, tell)
-    columns = (("code", "编码"), ("name", "名称"), ("places", "部位"), ("designed_share", "设计"),
-               ("seen_share", "现在"), ("blind_share", "盲"), ("unknown_share", "未观测"),
-               ("lost_m2", "失去面积"))  # fmt: skip
+    columns = (("code", "编码"), ("name", "名称"), ("places", "部位"), ("designed_share", "设计可视率"),
+               ("seen_share", "当前可视率"), ("blind_share", "失视"), ("unknown_share", "未观测"),
+               ("lost_m2", "失视面积"))  # fmt: skip
     _show(told, as_json, told["parts"], columns)
 
 
@@ -198,7 +198,7 @@ def show_survey_order(
     told = _present(config, tell, trust=True)
     rows = [{**one, "fields": [f["field"] for f in one["fields"]]} for one in told["items"]]
     columns = (("rank", "序"), ("channel", "摄像机编码"), ("camera_name", "名称"),
-               ("weight", "不确定权重"), ("area_m2", "不确定面积"), ("fields", "缺项"))  # fmt: skip
+               ("weight", "不确定权重"), ("area_m2", "不确定面积"), ("fields", "缺失字段"))  # fmt: skip
     _show(told, as_json, rows, columns)
 
 
@@ -281,7 +281,7 @@ def show_availability(
 
     told = _read(config, work)
     columns = (("share", "可用率"), ("share_least", "下限"), ("share_most", "上限"),
-               ("due_h", "应看"), ("lost_h", "失去"), ("unknown_h", "未观测"))  # fmt: skip
+               ("due_h", "应看时长"), ("lost_h", "失视时长"), ("unknown_h", "未观测时长"))  # fmt: skip
     _show(told, as_json, [told], columns)
 
 
@@ -300,6 +300,6 @@ def show_past(
         return {**past_item(found, at), "next": found.next}
 
     told = _read(config, work)
-    columns = (("place", "部位"), ("name", "名称"), ("lost", "失去"), ("unknown", "未观测"),
-               ("unverified", "存疑"))  # fmt: skip
+    columns = (("place", "部位"), ("name", "名称"), ("lost", "失视"), ("unknown", "未观测"),
+               ("unverified", "待核实"))  # fmt: skip
     _show(told, as_json, told["items"], columns)

@@ -14,6 +14,7 @@ from fakes.coverage_rows import BASIS, blind_spot, interval
 from fakes.coverage_town import box, camera, cell, point
 from fakes.ledger_rows import RECORD, at
 
+from gateway.commands.coverage import _cell
 from gateway.domain.camera import Device, Node, NodeId, NodeKind
 from gateway.domain.coverage.place import Place, PlaceId, PlaceList, ProhibitedArea
 from gateway.domain.coverage.rows import CoverageChanges
@@ -116,3 +117,8 @@ def test_a_wrong_time_is_a_wrong_call(folder: Path) -> None:
                   ("availability", "--from", "2026-03-01")):  # fmt: skip
         code, told, _ = sightline(folder, *wrong)
         assert (code, told["error"]) == (2, "UsageError")
+
+
+def test_figures_for_people_have_no_exponent() -> None:
+    assert _cell("lost_m2", 1234567.89) == "1,234,567.9"
+    assert _cell("adds", 1234567.891) == "1,234,567.89"
