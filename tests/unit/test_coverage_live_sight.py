@@ -247,8 +247,10 @@ def test_what_an_import_changed_is_brought_up_to_date() -> None:
     assert ended == {"c0000": None, "c0002": at(200)}
     assert state.open[0].area_now_m2 == pytest.approx(55 * 40)
     assert state.open[0].area_m2 == pytest.approx(40 * 40)
-    closed = {row.place: row.ended_at for row in rows.intervals}
-    assert at(200) in closed.values()
+    ended_rows = {row.id: row.ended_at for row in rows.intervals if row.ended_at is not None}
+    assert ended_rows
+    assert set(ended_rows.values()) == {at(200)}
+    assert set(ended_rows) <= {row.id for row in known.intervals}
     assert {row.place for row in state.intervals.open.values()} == {"p0"}
     assert not recount(state)
 
