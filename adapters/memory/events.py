@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from adapters.memory.home import Home, overlaps, page
@@ -20,7 +20,15 @@ from gateway.domain.alerting.rows import (
 from gateway.domain.camera import ChannelId, DeviceId
 from gateway.domain.event import Event, Sensor
 from gateway.errors import Conflict
-from gateway.ports.events import GATHERED, EventChanges, EventLive, EventQuery
+from gateway.ports.events import (
+    GATHERED,
+    NOTHING_FOLLOWS,
+    EventChanges,
+    EventLive,
+    EventQuery,
+    Follows,
+    may_stand,
+)
 
 _RECENT = timedelta(hours=1)
 _FINAL = frozenset({AlertState.DELIVERED, AlertState.SUPERSEDED})
@@ -58,45 +66,47 @@ class MemoryEvents:
         self._sensors = {sensor.id: sensor for sensor in sensors}
 
     # --- batches
-    async def load(self, now: datetime) -> EventLive:
+    async def load(self, now: datetime, follows: Follows = NOTHING_FOLLOWS) -> EventLive:
         """What a restart needs."""
         self._home.check_open()
         recent = [row for row in self._events.values() if row.received_at > now - _RECENT]
-        newest = {key: self._alerts[ids[max(ids)]] for key, ids in self._of_key.items()}
+        threads = self._open_threads()
         mutes = [row for row in self._mutes.values() if row.until_at > now]
         still_open = [row for row in self._incidents.values() if row.ended_at is None]
         return EventLive(
             incidents=tuple(sorted(still_open, key=lambda row: (row.began_at, row.id))),
             recent=tuple(r.id for r in sorted(recent, key=lambda row: (row.received_at, row.id))),
-            revisions={
-                key: alert.revision
-                for key, alert in newest.items()
-                if alert.phase is not AlertPhase.CLOSE
-            },
-            told={
-                key: (self._alerts[ids[min(ids)]].created_at, newest[key].created_at)
-                for key, ids in self._of_key.items()
-                if newest[key].phase is not AlertPhase.CLOSE
-            },
-            signals=self._signals_of(still_open),
+            revisions={key: rows[-1].revision for key, rows in threads.items()},
+            told={key: (rows[0].created_at, rows[-1].created_at) for key, rows in threads.items()},
+            signals=self._signals_of(still_open, follows),
             postures=tuple(await self.postures(now)),
             mutes=tuple(sorted(mutes, key=lambda row: (row.from_at, row.id))),
             work_orders=tuple(self._newest_orders(open_only=True)),
             subscriptions=tuple(sorted(self._subscriptions.items())),
         )
 
-    def _signals_of(self, still_open: Sequence[EventIncident]) -> tuple[Event, ...]:
-        """The first signal of each open incident, and the newest of each source since the oldest."""
+    def _open_threads(self) -> dict[tuple[str, str], list[Alert]]:
+        """The messages of each thread that was opened and not closed, in order of revision."""
+        found = {}
+        for key, ids in self._of_key.items():
+            rows = [self._alerts[ids[revision]] for revision in sorted(ids)]
+            phases = {row.phase for row in rows}
+            if AlertPhase.OPEN in phases and AlertPhase.CLOSE not in phases:
+                found[key] = rows
+        return found
+
+    def _signals_of(
+        self, still_open: Sequence[EventIncident], follows: Follows
+    ) -> tuple[Event, ...]:
+        """The first signal of each open incident, and the newest of each source that may stand."""
 
         def at(row: Event) -> tuple[datetime, datetime, str]:
             return row.last_at or row.received_at, row.received_at, row.id
 
-        if not still_open:
-            return ()
-        since = min(row.began_at for row in still_open)
+        since = may_stand(still_open, follows)
         newest: dict[tuple[str, str | None, str], Event] = {}
         for row in sorted(self._events.values(), key=at):
-            if row.received_at >= since:
+            if row.kind in since and row.received_at >= since[row.kind]:
                 newest[row.kind, row.sensor or row.channel or row.device, row.token] = row
         found = {row.id: row for row in newest.values()}
         for one in still_open:
@@ -280,6 +290,10 @@ class MemoryEvents:
         self._home.check_open()
         found = (row for row in self._receipts.values() if row.key == key)
         return sorted(found, key=lambda row: (row.at, row.id))
+
+    async def receipts_of(self, keys: Collection[str]) -> Mapping[str, Sequence[Receipt]]:
+        """The loop back of each of these incidents that has one, oldest first."""
+        return {key: found for key in {*keys} if (found := await self.receipts(key))}
 
     async def work_orders(
         self, *, open_only: bool = False, limit: int = 100

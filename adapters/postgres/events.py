@@ -1,6 +1,6 @@
 """Events, the outbox and the loop back in PostgreSQL: `PostgresEvents` implements `EventStore`."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,7 +30,14 @@ from gateway.domain.alerting.rows import (
 )
 from gateway.domain.camera import DeviceId
 from gateway.domain.event import Event, Sensor
-from gateway.ports.events import EventChanges, EventLive, EventQuery
+from gateway.ports.events import (
+    NOTHING_FOLLOWS,
+    EventChanges,
+    EventLive,
+    EventQuery,
+    Follows,
+    may_stand,
+)
 
 RECENT = timedelta(hours=1)
 """How long back the ids of events are kept against repeats."""
@@ -62,7 +69,7 @@ class PostgresEvents:
             await put_rows(connection, SENSORS, sensors)
 
     # --- batches
-    async def load(self, now: datetime) -> EventLive:
+    async def load(self, now: datetime, follows: Follows = NOTHING_FOLLOWS) -> EventLive:
         """What a restart needs, as of one moment."""
         async with (
             self._database.connection(LONG_S) as connection,
@@ -71,14 +78,19 @@ class PostgresEvents:
             recent = await connection.fetch(SQL["recent_events"], now - RECENT, timeout=LONG_S)
             revisions = await connection.fetch(SQL["revisions"], timeout=LONG_S)
             pull_points = await connection.fetch(SQL["pull_points"], timeout=LONG_S)
+            incidents = await all_rows(connection, EVENT_INCIDENTS, "open_event_incidents")
+            since = may_stand(incidents, follows)
+            firsts = [clean(row.first_event) for row in incidents]
             return EventLive(
-                incidents=await all_rows(connection, EVENT_INCIDENTS, "open_event_incidents"),
+                incidents=incidents,
                 recent=tuple(row["id"] for row in recent),
                 revisions={(r["recipient"], r["key"]): r["revision"] for r in revisions},
                 told={
                     (r["recipient"], r["key"]): (r["opened_at"], r["told_at"]) for r in revisions
                 },
-                signals=await all_rows(connection, EVENTS, "signals_of_open"),
+                signals=await all_rows(
+                    connection, EVENTS, "signals_of_open", [*since], [*since.values()], firsts
+                ),
                 postures=await all_rows(connection, POSTURES, "postures", now),
                 mutes=await all_rows(connection, MUTES, "mutes", now),
                 work_orders=await all_rows(connection, WORK_ORDERS, "open_work_orders"),
@@ -157,6 +169,15 @@ class PostgresEvents:
     async def receipts(self, key: str) -> Sequence[Receipt]:
         """The loop back of one incident, oldest first."""
         return [RECEIPTS.decode(row) for row in await self._database.fetch(SQL["receipts"], key)]
+
+    async def receipts_of(self, keys: Collection[str]) -> Mapping[str, Sequence[Receipt]]:
+        """The loop back of each of these incidents that has one, oldest first."""
+        async with self._database.connection(LONG_S) as connection, connection.transaction():
+            wanted = [clean(key) for key in keys]
+            found: dict[str, list[Receipt]] = {}
+            for row in await all_rows(connection, RECEIPTS, "receipts_of", wanted):
+                found.setdefault(row.key, []).append(row)
+            return found
 
     async def work_orders(
         self, *, open_only: bool = False, limit: int = 100

@@ -124,31 +124,67 @@ SELECT * FROM sightline.event_incidents WHERE ended_at IS NULL ORDER BY began_at
 SELECT id FROM sightline.events WHERE received_at > $1 ORDER BY received_at, id;
 
 -- name: revisions
--- The newest of each incident that has not said its last word.
-SELECT recipient, key, max(revision) AS revision, min(created_at) AS opened_at,
-       max(created_at) AS told_at
-FROM sightline.alerts GROUP BY recipient, key
-HAVING (array_agg(phase ORDER BY revision DESC))[1] <> 'close';
+-- Of each thread that was opened and not closed: its newest revision, and when it was told first and
+-- last. The alerts of three years are not read for it, only the small indexes of first and last words.
+SELECT o.recipient, o.key, newest.revision, first.created_at AS opened_at,
+       newest.created_at AS told_at
+FROM (
+    SELECT recipient, key FROM sightline.alerts AS a
+    WHERE phase = 'open' AND NOT EXISTS (
+        SELECT FROM sightline.alerts AS last
+        WHERE last.phase = 'close' AND last.recipient = a.recipient AND last.key = a.key)
+) AS o
+CROSS JOIN LATERAL (
+    SELECT created_at FROM sightline.alerts AS a
+    WHERE a.recipient = o.recipient AND a.key = o.key ORDER BY a.revision LIMIT 1) AS first
+CROSS JOIN LATERAL (
+    SELECT revision, created_at FROM sightline.alerts AS a
+    WHERE a.recipient = o.recipient AND a.key = o.key ORDER BY a.revision DESC LIMIT 1) AS newest;
 
 -- name: signals_of_open
--- The first signal of each open incident, and the newest of each source since the oldest began.
-WITH still AS (
-    SELECT min(began_at) AS since, array_agg(first_event) AS firsts
-    FROM sightline.event_incidents WHERE ended_at IS NULL
-), newest AS (
-    SELECT DISTINCT ON (e.kind, coalesce(e.sensor, e.channel, e.device), e.token) e.id
-    FROM sightline.events AS e, still WHERE e.received_at >= still.since
-    ORDER BY e.kind, coalesce(e.sensor, e.channel, e.device), e.token,
-             coalesce(e.last_at, e.received_at) DESC, e.received_at DESC, e.id
+-- $1 kinds that can stand in an open incident, $2 since when each; $3 ids of first signals: these, and
+-- the newest of each source. It is stepped from source to source, whatever number of rows each has. A
+-- row counts repeats of one minute, so that the newest one was received in the last minute of its source.
+WITH RECURSIVE wanted AS (
+    SELECT * FROM unnest($1::text[], $2::timestamptz[]) AS w (kind, since)
+), sources AS (
+    SELECT w.kind, w.since, found.* FROM wanted AS w CROSS JOIN LATERAL (
+        SELECT coalesce(e.sensor, e.channel, e.device, '') AS subject, e.token, e.received_at
+        FROM sightline.events AS e WHERE e.kind = w.kind
+        ORDER BY coalesce(e.sensor, e.channel, e.device, ''), e.token, e.received_at DESC
+        LIMIT 1) AS found
+    UNION ALL
+    SELECT s.kind, s.since, found.* FROM sources AS s CROSS JOIN LATERAL (
+        SELECT coalesce(e.sensor, e.channel, e.device, '') AS subject, e.token, e.received_at
+        FROM sightline.events AS e
+        WHERE e.kind = s.kind
+          AND (coalesce(e.sensor, e.channel, e.device, ''), e.token) > (s.subject, s.token)
+        ORDER BY coalesce(e.sensor, e.channel, e.device, ''), e.token, e.received_at DESC
+        LIMIT 1) AS found
+), ids AS (
+    SELECT newest.id FROM sources AS s CROSS JOIN LATERAL (
+        SELECT e.id FROM sightline.events AS e
+        WHERE e.kind = s.kind AND coalesce(e.sensor, e.channel, e.device, '') = s.subject
+          AND e.token = s.token AND e.received_at >= s.since
+          AND e.received_at >= s.received_at - interval '1 minute'
+        ORDER BY coalesce(e.last_at, e.received_at) DESC, e.received_at DESC, e.id
+        LIMIT 1) AS newest
+    WHERE s.received_at >= s.since
+    UNION SELECT unnest($3::text[])
 )
-SELECT e.* FROM sightline.events AS e
-WHERE e.id IN (SELECT id FROM newest) OR e.id = ANY (SELECT unnest(firsts) FROM still)
+SELECT e.* FROM ids CROSS JOIN LATERAL (
+    SELECT * FROM sightline.events AS one WHERE one.id = ids.id LIMIT 1) AS e
 ORDER BY coalesce(e.last_at, e.received_at), e.received_at, e.id;
 
 -- name: gathered
-SELECT * FROM sightline.alerts
-WHERE recipient >= 'digest:' AND recipient < 'digest;' AND (state = 'pending' OR key = ANY ($1::text[]))
-ORDER BY cursor;
+SELECT * FROM (
+    SELECT * FROM sightline.alerts
+    WHERE recipient >= 'digest:' AND recipient < 'digest;' AND state = 'pending'
+    UNION ALL
+    SELECT * FROM sightline.alerts
+    WHERE recipient >= 'digest:' AND recipient < 'digest;' AND state <> 'pending'
+      AND key = ANY ($1::text[])
+) AS found ORDER BY cursor;
 
 -- name: postures
 SELECT * FROM sightline.postures WHERE until_at IS NULL OR until_at > $1 ORDER BY from_at, id;
@@ -197,6 +233,9 @@ SELECT * FROM sightline.event_incidents WHERE id = $1;
 
 -- name: receipts
 SELECT * FROM sightline.receipts WHERE key = $1 ORDER BY at, id;
+
+-- name: receipts_of
+SELECT * FROM sightline.receipts WHERE key = ANY ($1::text[]) ORDER BY at, id;
 
 -- name: work_orders
 SELECT * FROM sightline.work_orders

@@ -9,6 +9,9 @@ from adapters.postgres.database import LONG_S, Connection, Database
 from adapters.postgres.queries import SQL
 from gateway.errors import UsageError
 
+UPGRADE_S = 3600.0
+"""Limit of a migration: it may build an index on tens of millions of rows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Migration:
@@ -53,12 +56,13 @@ def missing(applied: Sequence[tuple[str, str]], wanted: Sequence[Migration]) -> 
 
 async def apply(database: Database) -> list[str]:
     """Apply what is missing, all in one transaction; the names of what was applied."""
-    async with database.connection(LONG_S) as connection, connection.transaction():
+    async with database.connection(UPGRADE_S) as connection, connection.transaction():
+        await connection.execute(f"SET LOCAL statement_timeout = {UPGRADE_S * 1000:.0f}")
         await connection.execute(SQL["migration_lock"], timeout=LONG_S)
         await connection.execute(SQL["migration_home"])
         todo = missing(await _applied(connection), known())
         for migration in todo:
-            await connection.execute(migration.sql, timeout=LONG_S)
+            await connection.execute(migration.sql, timeout=UPGRADE_S)
             await connection.execute(SQL["migration_done"], migration.name, migration.checksum)
         return [migration.name for migration in todo]
 

@@ -476,6 +476,9 @@ CREATE INDEX events_by_channel ON sightline.events (channel, received_at DESC)
     WHERE channel IS NOT NULL;
 CREATE INDEX events_by_sensor ON sightline.events (sensor, received_at DESC)
     WHERE sensor IS NOT NULL;
+-- A restart steps from source to source. Nothing of it changes with the count of a row.
+CREATE INDEX events_by_source ON sightline.events
+    (kind, coalesce(sensor, channel, device, ''), token, received_at DESC);
 
 -- Incidents made of events (事件): one kind, place and window.
 CREATE TABLE sightline.event_incidents (
@@ -530,6 +533,11 @@ CREATE INDEX alerts_pending ON sightline.alerts (recipient, cursor) WHERE state 
 CREATE INDEX alerts_pending_of_key ON sightline.alerts (recipient, key, revision)
     WHERE state = 'pending';
 CREATE INDEX alerts_dead ON sightline.alerts (cursor) WHERE state = 'dead';
+-- A restart finds the threads that are open, and what digests gather.
+CREATE INDEX alerts_opened ON sightline.alerts (recipient, key) WHERE phase = 'open';
+CREATE INDEX alerts_closed ON sightline.alerts (recipient, key) WHERE phase = 'close';
+CREATE INDEX alerts_gathered ON sightline.alerts (key)
+    WHERE recipient >= 'digest:' AND recipient < 'digest;';
 
 -- The loop back: what the center did with an incident. Never changed.
 CREATE TABLE sightline.receipts (

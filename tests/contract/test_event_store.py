@@ -223,7 +223,7 @@ async def test_a_restart_finds_what_may_stand_of_open_incidents(store: Store) ->
             events=(
                 event("before", -9, token="0"),
                 event("first", -8, active=True, token="1"),
-                event("grown", -7, active=True, last_at=at(-1), token="1"),
+                event("grown", -2.5, active=True, last_at=at(-1.9), token="1"),
                 event("over", -2, active=False, token="1"),
                 event("other", -6, active=True, token="2"),
                 event("d1", -5, active=True, **door),
@@ -235,8 +235,23 @@ async def test_a_restart_finds_what_may_stand_of_open_incidents(store: Store) ->
             ),
         )
     )
-    live = await store.events.load(at(0))
+    live = await store.events.load(at(0), {EventKind.SMOKE: (EventKind.DOOR,)})
     assert [row.id for row in live.signals] == ["first", "other", "d2", "grown"]
+    alone = await store.events.load(at(0), {EventKind.DOOR: (EventKind.TAMPER,)})
+    assert [row.id for row in alone.signals] == ["first", "other", "grown"]
+
+
+async def test_the_loop_back_of_many_incidents_is_one_question(store: Store) -> None:
+    first, second = rows.RECEIPT, dataclasses.replace(rows.RECEIPT, id="later", at=at(900))
+    other = dataclasses.replace(rows.RECEIPT, id="other", key="x-other")
+    none = dataclasses.replace(rows.RECEIPT, id="none", key="x-none")
+    await store.events.commit(EventChanges(receipts=(second, first, other, none)))
+    found = await store.events.receipts_of([first.key, "x-other", "nobody"])
+    assert {key: [row.id for row in of] for key, of in found.items()} == {
+        first.key: [first.id, "later"],
+        "x-other": ["other"],
+    }
+    assert not await store.events.receipts_of([])
 
 
 async def test_without_an_open_incident_nothing_may_stand(store: Store) -> None:
@@ -269,14 +284,12 @@ async def test_a_restart_finds_the_newest_revision_of_what_is_not_closed(store: 
         alert("b1", "closed", 1),
         alert("b2", "closed", 2, phase=AlertPhase.CLOSE),
         alert("c1", "open", 1, recipient="other"),
-        alert("d1", "again", 1, phase=AlertPhase.CLOSE),
-        alert("d2", "again", 2),
+        alert("d1", "note", 1, phase=AlertPhase.CLOSE),
     )
     live = await store.events.load(at(0))
     assert dict(live.revisions) == {
         ("center", "open"): 2,
         ("other", "open"): 1,
-        ("center", "again"): 2,
     }
     assert set(live.told) == set(live.revisions)
     assert all(opened <= newest for opened, newest in live.told.values())

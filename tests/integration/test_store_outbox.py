@@ -125,7 +125,8 @@ async def test_what_is_due_is_found_at_once_among_a_hundred_thousand_settled(
         """
         INSERT INTO sightline.alerts (id, key, revision, phase, recipient, created_at, body, state,
             attempts, reason)
-        SELECT 'old' || n, 'k' || n / 5, 1 + n % 5, 'update', 'center', now(), '{}', 'delivered', 1,
+        SELECT 'old' || n, 'k' || n / 5, 1 + n % 5,
+            CASE n % 5 WHEN 0 THEN 'open' ELSE 'update' END, 'center', now(), '{}', 'delivered', 1,
             ''
         FROM generate_series(0, 99999) AS n"""
     )
