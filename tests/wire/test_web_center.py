@@ -146,6 +146,7 @@ async def test_a_retry_of_a_signed_receipt_is_a_repeat(service: WebService) -> N
         lambda: {"data": b"{}", "headers": {"webhook-signature": "v1,nonsense"}},
         lambda: {"data": b"\xff\xfe", "headers": {**signed(RECEIPT)["headers"]}},
     ],
+    ids=["foreign secret", "old", "early", "changed", "nonsense", "no text"],
 )
 async def test_what_is_not_genuine_is_refused(
     service: WebService, made: Callable[[], dict[str, Any]]
