@@ -45,6 +45,20 @@ def test_a_cell_weighs_more_than_its_village_whatever_its_code_is() -> None:
     assert level_at([odd, village], "610802101201", NOON, "g8") is HIGH
 
 
+def test_the_code_of_a_cell_is_no_beginning_of_another() -> None:
+    assert level_at([replace(CELL, area="g1")], "610802101201", NOON, "g10") is CALM
+    assert level_at([replace(CELL, area="g1")], "610802101201", NOON, "g1") is HIGH
+
+
+def test_what_a_person_set_goes_before_what_was_planned_for_the_same_area() -> None:
+    (planned,) = occurrences([replace(WINDOW, areas=("610802101",))], NOON, NOON + HOUR)
+    taken_back = Posture("0", CALM, "610802101", NOON - HOUR, NOON + HOUR, "值班长", "不办了")
+    assert level_at([planned], "610802101201", NOON) is HIGH
+    assert level_at([planned, taken_back], "610802101201", NOON) is CALM
+    narrower = replace(planned, area="610802101201")
+    assert level_at([narrower, taken_back], "610802101201", NOON) is HIGH
+
+
 def test_a_window_without_limits_is_the_whole_day_every_day_in_the_district() -> None:
     (row, *_) = occurrences([WINDOW], NOON, NOON + HOUR)
 

@@ -26,12 +26,16 @@ def holds(posture: Posture, area: str, at: datetime, grid: str = "") -> bool:
         grid: the cell of the place, where it is known.
     """
     ended = posture.until_at is not None and at >= posture.until_at
-    covers = area.startswith(posture.area) or grid.startswith(posture.area)
+    # Codes of cells need not be of one length: cell g1 is not g10.
+    begins = area.startswith(posture.area) or grid.startswith(posture.area)
+    covers = grid == posture.area or (begins and is_division(posture.area))
     return covers and posture.from_at <= at and not ended
 
 
 def level_at(postures: Iterable[Posture], area: str, at: datetime, grid: str = "") -> PostureLevel:
-    """The posture of the smallest area that covers a place; of equal ones the one set last.
+    """The posture of the smallest area that covers a place.
+
+    Of equal areas, what a person set goes before what was planned, then the one that began last.
 
     Args:
         postures: all that are known.
@@ -42,7 +46,13 @@ def level_at(postures: Iterable[Posture], area: str, at: datetime, grid: str = "
     found = [posture for posture in postures if holds(posture, area, at, grid)]
     nearest = max(
         found,
-        key=lambda one: (bool(grid) and one.area == grid, len(one.area), one.from_at, one.id),
+        key=lambda one: (
+            bool(grid) and one.area == grid,
+            len(one.area),
+            one.actor != SCHEDULE,
+            one.from_at,
+            one.id,
+        ),
         default=None,
     )
     return PostureLevel.ROUTINE if nearest is None else nearest.level
