@@ -11,13 +11,14 @@ import structlog
 
 _CREDENTIALS = (
     (re.compile(r"//[^/@\s:]+:[^/@\s]+@"), "//***@"),
+    (re.compile(r"/n/[a-z2-7]{16}\b"), "/n/***"),
     (re.compile(r"(?i)(authorization:?\s*)(\S+ ?)+"), r"\1***"),
     (re.compile(r"(?is)<((?:\w+:)?password)\b[^>]*>.*?</\1>"), r"<\1>***</\1>"),
 )
 
 
 def scrub(text: str) -> str:
-    """Text without credentials in URLs, Authorization headers and SOAP passwords."""
+    """Text without credentials in URLs, headers and SOAP, and without paths that devices push to."""
     for pattern, instead in _CREDENTIALS:
         text = pattern.sub(instead, text)
     return text

@@ -130,3 +130,9 @@ def test_other_trouble_of_the_event_loop_stays_an_error(
     logging.getLogger("asyncio").error(message, exc_info=error)
     line = json.loads(capsys.readouterr().err)
     assert (line["level"], line["logger"]) == ("error", "asyncio")
+
+
+def test_the_secret_path_of_a_device_that_pushes_is_not_logged() -> None:
+    assert (
+        scrub("POST http://h:80/n/abcdefgh234567xy HTTP/1.1") == "POST http://h:80/n/*** HTTP/1.1"
+    )
