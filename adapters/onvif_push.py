@@ -3,6 +3,7 @@
 Apart from `adapters.onvif`, which asks cameras by its own client and knows no aiohttp.
 """
 
+import asyncio
 from collections.abc import Collection
 from ipaddress import IPv6Address, ip_address
 from typing import Final
@@ -14,6 +15,7 @@ from adapters.onvif.push import PREFIX, PushDoor, push_path
 __all__ = ["PushDoor", "push_path", "push_routes", "sender_of"]
 BODY_LIMIT: Final = 256 * 1024
 _PIECE: Final = 16_384
+_BODY_S: Final = 10.0
 
 
 def sender_of(request: web.Request, proxies: Collection[str] = ()) -> str:
@@ -43,7 +45,8 @@ def _plain(address: str) -> str:
 def push_routes(door: PushDoor, proxies: Collection[str] = ()) -> list[web.RouteDef]:
     """`POST /n/{name}` for the service's HTTP server.
 
-    200 whatever came; 503 when it could not be stored, so that the device may repeat it.
+    200 whatever came; 503 when it could not be stored, 408 when it did not come within ten seconds, so
+    that the device may repeat it.
 
     Args:
         door: takes what is pushed.
@@ -53,7 +56,12 @@ def push_routes(door: PushDoor, proxies: Collection[str] = ()) -> list[web.Route
     async def handle(request: web.Request) -> web.Response:
         if not door.knows(request.path, sender_of(request, proxies)):
             return web.Response()
-        taken = await door.take(request.path, await _body(request))
+        try:
+            async with asyncio.timeout(_BODY_S):
+                body = await _body(request)
+        except TimeoutError:
+            return web.Response(status=408, headers={"Connection": "close"})
+        taken = await door.take(request.path, body)
         return web.Response(status=200 if taken else 503)
 
     return [web.post(PREFIX + "{name:[a-z2-7]{16}}", handle)]

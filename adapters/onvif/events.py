@@ -55,11 +55,24 @@ class Translator:
         self._topics = topics
         self._source = source
         self._standing: dict[DeviceId, dict[_Key, _Standing]] = {}
+        self._doubted: dict[DeviceId, set[_Key]] = {}
         self._to_age: list[DeviceId] = []
 
     def forget(self, device: DeviceId) -> None:
         """The device left the archive."""
         self._standing.pop(device, None)
+        self._doubted.pop(device, None)
+
+    def doubt(self, events: Iterable[Event]) -> None:
+        """These were not stored: what is told next of the same states is news, whatever stands here.
+
+        A device repeats `Initialized` and `Deleted` as they were; they would pass for known.
+        """
+        for event in events:
+            if event.device is not None:
+                doubted = self._doubted.setdefault(event.device, set())
+                if len(doubted) < STANDING:
+                    doubted.add((event.topic, event.token))
 
     def stand(self, events: Iterable[Event], now: float) -> None:
         """What the store holds of before a restart: what stands, so that its end is news.
@@ -165,17 +178,28 @@ class Translator:
     ) -> bool:
         """Note the state; False for what a synchronization point only tells again."""
         key = (topic, token)
+        doubted = self._trust(device, key)
         held = self._standing.get(device, {})
         standing = held.get(key)
         if active:
             if standing is not None:
                 standing.told = now
-                return operation != "Initialized"
+                return doubted or operation != "Initialized"
             self._hold(device, key, _Standing(meaning, self._channel(device, token, meaning), now))
             return True
         self._end(device, key)
         if operation in ("Initialized", "Deleted"):
-            return standing is not None
+            return doubted or standing is not None
+        return True
+
+    def _trust(self, device: DeviceId, key: _Key) -> bool:
+        """True if it was doubted; from now on it is not."""
+        doubted = self._doubted.get(device, set())
+        if key not in doubted:
+            return False
+        doubted.discard(key)
+        if not doubted:
+            del self._doubted[device]
         return True
 
     def _hold(self, device: DeviceId, key: _Key, standing: _Standing) -> None:

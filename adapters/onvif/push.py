@@ -77,6 +77,9 @@ class PushDoor:
     ) -> None:
         """Another archive."""
         self._translator.channels = channels
+        for device in self._paths.values():
+            if device.id not in devices:
+                self._translator.forget(device.id)
         self._paths = {push_path(device.id, self._key): device for device in devices.values()}
         self._heard &= devices.keys()
 
@@ -95,7 +98,10 @@ class PushDoor:
 
     async def take(self, path: str, body: bytes) -> bool:
         """Take what was pushed by one that `knows`; False = not stored, the device may repeat it."""
-        device = self._paths[path]
+        device = self._paths.get(path)
+        if device is None:  # it left the archive while its message was read
+            EVENT_MESSAGES.labels(_SOURCE, "stranger").inc()
+            return True
         soap = read(Reply(200, {}, body)) if len(body) <= BODY_LIMIT else None
         if not isinstance(soap, Soap) or soap.name != "Notify":
             EVENT_MESSAGES.labels(_SOURCE, "unreadable").inc()
@@ -108,8 +114,11 @@ class PushDoor:
         try:
             if events:
                 await self._deliver(events)
-        except StoreUnavailable:
-            return False
+        except BaseException as error:  # the device hung up, too: it may repeat all of this
+            self._translator.doubt(events)
+            if isinstance(error, StoreUnavailable):
+                return False
+            raise
         return True
 
     async def run(self) -> None:

@@ -1,5 +1,6 @@
 """Events that devices push: over a real server."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -122,6 +123,79 @@ async def test_a_device_is_asked_to_repeat_what_could_not_be_stored(door: Door) 
     assert [event.kind for event in door.events] == [EventKind.TAMPER]
 
 
+def tamper(operation: str, value: str = "true") -> bytes:
+    return (
+        notify("tamper")
+        .replace(b'PropertyOperation="Changed"', f'PropertyOperation="{operation}"'.encode())
+        .replace(b'Value="true"', f'Value="{value}"'.encode())
+    )
+
+
+@pytest.mark.parametrize(
+    ("operation", "active"), [("Initialized", True), ("Initialized", False), ("Deleted", False)]
+)
+async def test_a_repeat_of_what_could_not_be_stored_is_not_taken_for_known(
+    door: Door, operation: str, *, active: bool
+) -> None:
+    path, told = push_path(DEVICE.id, KEY), tamper(operation, "true" if active else "false")
+    if not active:
+        assert await door.post(path, notify("tamper")) == 200
+        door.events.clear()
+    door.down = True
+    for _ in range(2):
+        assert await door.post(path, told) == 503
+    door.down = False
+    for _ in range(2):
+        assert await door.post(path, told) == 200
+    assert [event.active for event in door.events] == [active]
+
+
+async def test_what_a_device_told_before_it_hung_up_is_not_taken_for_known() -> None:
+    gate, stored = asyncio.Event(), list[Event]()
+
+    async def deliver(events: Sequence[Event]) -> None:
+        await gate.wait()
+        stored.extend(events)
+
+    taker = PushDoor(LeapClock(), KEY, {DEVICE.id: DEVICE}, {}, deliver)
+    path = push_path(DEVICE.id, KEY)
+    first = asyncio.create_task(taker.take(path, tamper("Initialized")))
+    await asyncio.sleep(0.05)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    gate.set()
+    assert await taker.take(path, tamper("Initialized"))
+    assert [event.active for event in stored] == [True]
+
+
+async def test_a_device_that_left_is_forgotten_even_while_its_message_is_read() -> None:
+    stored: list[Event] = []
+
+    async def deliver(events: Sequence[Event]) -> None:
+        stored.extend(events)
+
+    taker = PushDoor(LeapClock(), KEY, {DEVICE.id: DEVICE}, {}, deliver)
+    path = push_path(DEVICE.id, KEY)
+    assert await taker.take(path, notify("tamper"))
+    taker.devices_changed({}, {})
+    assert await taker.take(path, notify("relay"))
+    taker.devices_changed({DEVICE.id: DEVICE}, {})
+    assert await taker.take(path, tamper("Initialized"))
+    assert [event.kind for event in stored] == [EventKind.TAMPER, EventKind.TAMPER]
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.onvif_push._BODY_S", 0.2)
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(door.base.rpartition(":")[2]))
+    path = push_path(DEVICE.id, KEY)
+    writer.write(f"POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n<x".encode())
+    async with asyncio.timeout(5):
+        assert b" 408 " in await reader.readline()
+    writer.close()
+
+
 async def test_a_device_that_is_to_push_subscribes_renews_and_is_not_pulled() -> None:
     fleet = Fleet()
     device = fleet.add()
@@ -145,7 +219,7 @@ async def test_a_device_that_is_to_push_subscribes_renews_and_is_not_pulled() ->
         live = server.devices[device]
         async with Pulling([one], channels, limits, options={"push": {device: consumer}}):
             await until(lambda: live.events.renewals >= 1)
-            assert not live.connections
+            await until(lambda: not live.connections)
             server.signal(device, "tamper", active=True)
             await until(lambda: pushed)
             assert [(e.kind, e.channel, e.active) for e in pushed] == [
