@@ -138,10 +138,14 @@ class OnvifPullSource:
     def came_back(self, device: DeviceId) -> None:
         """It answers again: who rebooted has forgotten its subscription (quirk 19), and cannot say so.
 
-        A pull finds out by itself; of one that pushes nothing would come until the next renewal.
+        A pull finds out by itself; of one that pushes nothing would come until the next renewal. One
+        that kept its subscription has pushed to nobody meanwhile, and tells its state again.
         """
         point = self._points.get(device)
-        if point is not None and point.phase is Phase.PUSHING:
+        if point is None or not point.consumer:
+            return
+        point.missed = True
+        if point.phase is Phase.PUSHING:
             point.renew_at = 0.0
             self._turns.at(point, Phase.PUSHING, asyncio.get_running_loop().time())
 
@@ -290,6 +294,9 @@ class OnvifPullSource:
         if point.good and point.renews and now >= point.renew_at:
             self._busy(point, self._renew(point))
             return
+        if point.good and point.missed and point.synchronizes:
+            self._busy(point, self._synchronize(point))
+            return
         digest = self._logins.of(device.id).scheme is AuthScheme.DIGEST
         if digest and point.challenge is None:
             self._busy(point, self._pull_awaited(point))
@@ -419,8 +426,13 @@ class OnvifPullSource:
 
     async def _deliver(self, point: PullPoint, events: Sequence[Event], pause_s: float) -> None:
         """Store what was told, then pull on: a device is not asked for more than can be kept."""
-        if events:
-            await self._store(events)
+        try:
+            if events:
+                await self._store(events)
+        except asyncio.CancelledError:  # the loop is begun anew, and the device has told it
+            self._translator.doubt(events)
+            point.missed = True
+            raise
         if self._points.get(point.device.id) is point:
             self._wait(point, pause_s)
 
@@ -440,6 +452,8 @@ class OnvifPullSource:
     def _lost(self, point: PullPoint) -> None:
         """No reply, or no connection: long enough alone, never a storm (quirk 26)."""
         PULLS.labels("lost").inc()
+        # A reply may have been on its way, and is told once only; so is what was pushed meanwhile.
+        point.missed = True
         self._news.live(point, live=False)
         self._transport.let_go(point.device.id)
         spread = 1.0 + 0.5 * random.random()  # noqa: S311 - spread, not a secret
@@ -521,6 +535,16 @@ class OnvifPullSource:
         called = await self._short.prove(point)
         if self._points.get(point.device.id) is point:
             self._take(point, called, None, asyncio.get_running_loop().time())
+
+    async def _synchronize(self, point: PullPoint) -> None:
+        """Whatever comes of it: the pull after it finds out what is wrong."""
+        called = await self._short.synchronize(point)
+        if self._points.get(point.device.id) is not point:
+            return
+        if called.kind is Kind.LOST:
+            self._lost(point)
+        else:
+            self._pull(point)
 
     async def _renew(self, point: PullPoint) -> None:
         called = await self._short.renew(point)

@@ -57,6 +57,8 @@ class PullPoint:
         renews: it has not refused to renew (quirk 21).
         challenge: for Digest: what the next request answers to, without being asked first.
         consumer: where the device pushes its events; empty = it is pulled.
+        missed: it may have told what nobody heard: it is to tell its present state again.
+        synchronizes: it has not refused to do so (quirk 27).
         wanted: the consumer that it was to have; another one = it could not push, and is pulled.
         single_use: it issues a nonce a request (quirk 7): each pull is asked for one.
     """
@@ -80,6 +82,8 @@ class PullPoint:
     renews: bool = True
     challenge: Challenge | None = None
     single_use: bool = False
+    missed: bool = False
+    synchronizes: bool = True
     consumer: str = ""
     wanted: str = ""
 
@@ -133,6 +137,7 @@ def remember(point: PullPoint) -> str:
             "parameters": [p.decode("utf-8", "replace") for p in point.where.parameters],
             "events": point.event_path,
             "consumer": point.consumer,
+            "synchronizes": point.synchronizes,
         }
     )
     return text if len(text) <= _LONGEST_REFERENCE else ""
@@ -153,4 +158,6 @@ def recall(device: Device, text: str, consumer: str = "") -> PullPoint:
         point.where = Subscription(path, tuple(str(p).encode() for p in parameters))
         point.event_path = str(events)
         point.good = True
+        point.missed = True
+        point.synchronizes = held.get("synchronizes") is not False
     return point

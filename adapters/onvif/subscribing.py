@@ -64,12 +64,7 @@ class Subscribing:
             if called.kind is Kind.UNSUPPORTED:
                 point.event_path = ""
             if called.kind is Kind.GOOD and point.where is not None:
-                templates["SetSynchronizationPoint"] = self.template(
-                    point, "SetSynchronizationPoint", calls.SYNCHRONIZE
-                )
-                # Best effort: some refuse it, even as not authorised (quirk 27), and that is no login.
-                if signer.memory.scheme is not None and not signer.refusals:
-                    await signer.call(point.where.path, "SetSynchronizationPoint")
+                await self._synchronize(point, signer, templates)
             return called
 
         return await self._signed(point, walk, _MANY_CALLS * self._limits.call_s)
@@ -126,10 +121,22 @@ class Subscribing:
             called = await signer.call(self.path(point), "Renew")
             if called.kind is Kind.GOOD and called.soap is not None:
                 self._lives(point, called.soap)
+                if point.missed and point.synchronizes:
+                    await self._synchronize(point, signer, templates)
             elif called.kind in (Kind.UNUSABLE, Kind.UNSUPPORTED):
                 point.renews = False
             return called
 
+        limit_s = self._limits.call_s * (2 if point.missed else 1)
+        return await self._signed(point, walk, limit_s, measure=False)
+
+    async def synchronize(self, point: PullPoint) -> Called:
+        """Have it tell its present state again: it may have told what nobody heard."""
+
+        async def walk(signer: Signer, templates: dict[str, Template]) -> Called:
+            return await self._synchronize(point, signer, templates)
+
+        point.missed = False
         return await self._signed(point, walk, self._limits.call_s, measure=False)
 
     async def unsubscribe(self, point: PullPoint) -> Called:
@@ -142,6 +149,20 @@ class Subscribing:
         return await self._signed(point, walk, self._limits.call_s, measure=False)
 
     # --- parts
+
+    async def _synchronize(
+        self, point: PullPoint, signer: Signer, templates: dict[str, Template]
+    ) -> Called:
+        """Best effort: some refuse it, even as not authorised (quirk 27), and that is no login."""
+        if signer.memory.scheme is None or signer.refusals:
+            return Called(Kind.PAUSED, "no login is known to be good")
+        operation = "SetSynchronizationPoint"
+        templates[operation] = self.template(point, operation, calls.SYNCHRONIZE)
+        called = await signer.call(self.path(point), operation)
+        if called.kind is not Kind.LOST:
+            point.synchronizes = called.kind is Kind.GOOD
+            point.missed = False
+        return called
 
     def template(self, point: PullPoint, operation: str, body: str) -> Template:
         """A request to the subscription, its reference parameters echoed."""

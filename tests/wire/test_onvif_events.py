@@ -398,6 +398,45 @@ async def test_a_subscription_of_before_the_restart_is_used_again() -> None:
             assert server.devices[device].events.creations == 1
 
 
+async def test_what_a_device_told_a_process_that_was_killed_is_told_again() -> None:
+    fleet = Fleet()
+    device = fleet.add()
+    async with fleet.served() as server:
+        first = pulling(fleet)
+        await first.__aenter__()
+        await until(lambda: first.source.pulling == 1 and first.subscriptions.get(device))
+        await first.stop()
+        await first.source._transport.close()
+        live = server.devices[device]
+        await until(lambda: not live.connections)
+        server.signal(device, "tamper", active=True)
+        point = live.pulls.newest
+        assert point is not None
+        point.waiting_messages.clear()  # told, and not stored any more
+        async with pulling(fleet, subscriptions=dict(first.subscriptions)) as second:
+            await until(lambda: second.events)
+            assert second.kinds() == [(EventKind.TAMPER, True)]
+            assert live.events.creations == 1
+
+
+async def test_what_was_told_by_a_reply_that_was_lost_is_told_again() -> None:
+    fleet = Fleet()
+    device = fleet.add()
+    async with fleet.served() as server, pulling(fleet) as pulled:
+        await until(lambda: pulled.source.pulling == 1)
+        live = server.devices[device]
+        point = live.pulls.newest
+        assert point is not None
+        pulled.source._lost(pulled.source._points[device])
+        await until(lambda: not live.connections)
+        server.signal(device, "tamper", active=True)
+        point.waiting_messages.clear()
+        await until(lambda: pulled.events)
+        assert pulled.kinds() == [(EventKind.TAMPER, True)]
+        assert live.events.creations == 1
+        assert live.refused_logins == 0
+
+
 async def test_a_remembered_subscription_that_is_gone_is_replaced() -> None:
     fleet = Fleet()
     device = fleet.add()

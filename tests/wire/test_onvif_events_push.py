@@ -196,6 +196,55 @@ async def test_a_body_that_does_not_come_is_not_waited_for(
     writer.close()
 
 
+@pytest.mark.parametrize("again", ["restart", "outage", "outage at the renewal"])
+async def test_what_a_device_pushed_to_nobody_is_told_again(again: str) -> None:
+    fleet = Fleet()
+    device = fleet.add()
+    one = fleet.devices[0].device
+    channels = {device: fleet.devices[0].channels}
+    pushed: list[Event] = []
+
+    async def deliver(events: Sequence[Event]) -> None:
+        pushed.extend(events)
+
+    async with fleet.served() as server:
+        application = web.Application()
+        door = PushDoor(LeapClock(), KEY, {device: one}, channels, deliver)
+        application.add_routes(push_routes(door))
+        runner = web.AppRunner(application)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        consumer = f"http://127.0.0.1:{runner.addresses[0][1]}{push_path(device, KEY)}"
+        live, options = server.devices[device], {"push": {device: consumer}}
+        first = Pulling([one], channels, options=options)
+        await first.__aenter__()
+        await until(lambda: first.subscriptions.get(device))
+        await until(lambda: first.source.states()["pushing"] == 1)
+        point = live.pulls.newest
+        assert point is not None
+        point.consumer = ""  # on its way, and lost
+        server.signal(device, "tamper", active=True)
+        point.consumer = consumer
+        second = None
+        if again == "restart":
+            await first.stop()
+            await first.source._transport.close()
+            remembered = dict(first.subscriptions)
+            second = Pulling([one], channels, subscriptions=remembered, options=options)
+            await second.__aenter__()
+        elif again == "outage":
+            first.source.came_back(device)
+        else:
+            first.source._lost(first.source._points[device])
+            first.source.came_back(device)
+            first.source._points[device].renew_at = 0.0
+        await until(lambda: pushed)
+        assert [(e.kind, e.active) for e in pushed] == [(EventKind.TAMPER, True)]
+        assert live.events.creations == 1
+        await (second or first).__aexit__(None, None, None)
+        await runner.cleanup()
+
+
 async def test_a_device_that_is_to_push_subscribes_renews_and_is_not_pulled() -> None:
     fleet = Fleet()
     device = fleet.add()
