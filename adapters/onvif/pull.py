@@ -294,9 +294,6 @@ class OnvifPullSource:
         if point.good and point.renews and now >= point.renew_at:
             self._busy(point, self._renew(point))
             return
-        if point.good and point.missed and point.synchronizes:
-            self._busy(point, self._synchronize(point))
-            return
         digest = self._logins.of(device.id).scheme is AuthScheme.DIGEST
         if digest and point.challenge is None:
             self._busy(point, self._pull_awaited(point))
@@ -351,6 +348,7 @@ class OnvifPullSource:
             self._unanswered(point, outcome, now)
         elif outcome.status == _OK and outcome.flaw is None and self._empty.is_known(outcome.body):
             self._news.heard(point, self._empty.current(outcome.body), outcome)
+            self._tell_again(point)
             self._emptied(point, now)
         else:
             self._take(point, ended(outcome), outcome, now)
@@ -405,6 +403,7 @@ class OnvifPullSource:
                 point.ends_at = now + told.life_s  # pulling may prolong it (quirk 21)
             notes = read_notifications(called.soap.content)
             self._news.heard(point, told.current, reply)
+            self._tell_again(point)
             if not notes:
                 if reply is not None and not called.soap.mended and reply.flaw is None:
                     self._empty.learn(reply.body)
@@ -415,6 +414,11 @@ class OnvifPullSource:
             events = self._translator.translate(point.device.id, notes, self._utc(), now)
             full = len(notes) >= self._limits.messages
             self._busy(point, self._deliver(point, events, 0.0 if full else AFTER_MESSAGES_S))
+
+    def _tell_again(self, point: PullPoint) -> None:
+        """After a good pull only: who returned with another password must be found by what asks for it."""
+        if point.missed and point.synchronizes and point.renews:
+            point.renew_at = 0.0  # the renewal asks for the present state too
 
     def _emptied(self, point: PullPoint, now: float) -> None:
         PULLS.labels("empty").inc()
@@ -535,16 +539,6 @@ class OnvifPullSource:
         called = await self._short.prove(point)
         if self._points.get(point.device.id) is point:
             self._take(point, called, None, asyncio.get_running_loop().time())
-
-    async def _synchronize(self, point: PullPoint) -> None:
-        """Whatever comes of it: the pull after it finds out what is wrong."""
-        called = await self._short.synchronize(point)
-        if self._points.get(point.device.id) is not point:
-            return
-        if called.kind is Kind.LOST:
-            self._lost(point)
-        else:
-            self._pull(point)
 
     async def _renew(self, point: PullPoint) -> None:
         called = await self._short.renew(point)

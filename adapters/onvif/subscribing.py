@@ -130,15 +130,6 @@ class Subscribing:
         limit_s = self._limits.call_s * (2 if point.missed else 1)
         return await self._signed(point, walk, limit_s, measure=False)
 
-    async def synchronize(self, point: PullPoint) -> Called:
-        """Have it tell its present state again: it may have told what nobody heard."""
-
-        async def walk(signer: Signer, templates: dict[str, Template]) -> Called:
-            return await self._synchronize(point, signer, templates)
-
-        point.missed = False
-        return await self._signed(point, walk, self._limits.call_s, measure=False)
-
     async def unsubscribe(self, point: PullPoint) -> Called:
         """End the subscription: at shutdown only, for some devices drop all of them (quirk 23)."""
 
@@ -159,9 +150,10 @@ class Subscribing:
         operation = "SetSynchronizationPoint"
         templates[operation] = self.template(point, operation, calls.SYNCHRONIZE)
         called = await signer.call(self.path(point), operation)
+        # Who falls silent at this is not asked again at once; a connection that is lost says so itself.
+        point.missed = False
         if called.kind is not Kind.LOST:
             point.synchronizes = called.kind is Kind.GOOD
-            point.missed = False
         return called
 
     def template(self, point: PullPoint, operation: str, body: str) -> Template:
