@@ -1,11 +1,12 @@
 """Cameras: lists, one camera, its history, its last checks, and `check now`."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta, timezone
 from itertools import islice
 from math import ceil
+from operator import attrgetter
 
 from aiohttp import web
 
@@ -82,19 +83,25 @@ class Filters:
             query=None if query is None else query.casefold(),
         )
 
-    def passes(self, view: ChannelView) -> bool:
-        """The channel is wanted."""
-        camera = view.camera
-        return (
-            (self.state is None or view.state is self.state)
-            and (self.township is None or camera.township == self.township)
-            and (self.village is None or camera.village == self.village)
-            and (self.grid is None or camera.grid == self.grid)
-            and (self.vendor is None or camera.manufacturer == self.vendor)
-            and (self.fault is None or self.fault in view.faults)
-            and (self.takeover is None or is_takeover(view) == self.takeover)
-            and (self.query is None or self._finds(camera))
-        )
+    def passing(self, views: Iterable[ChannelView]) -> Iterable[ChannelView]:
+        """The channels that are wanted; only what was asked for costs anything."""
+        if self.state is not None:
+            views = [v for v in views if v.state is self.state]
+        if self.fault is not None:
+            views = [v for v in views if self.fault in v.faults]
+        if self.takeover is not None:
+            views = [v for v in views if is_takeover(v) == self.takeover]
+        for wanted, field in (
+            (self.township, attrgetter("camera.township")),
+            (self.village, attrgetter("camera.village")),
+            (self.grid, attrgetter("camera.grid")),
+            (self.vendor, attrgetter("camera.manufacturer")),
+        ):
+            if wanted is not None:
+                views = [v for v in views if field(v) == wanted]
+        if self.query is not None:
+            views = [v for v in views if self._finds(v.camera)]
+        return views
 
     def _finds(self, camera: Camera) -> bool:
         needle = self.query or ""
@@ -110,11 +117,12 @@ async def matching(
     """
     found: list[ChannelView] = []
     for first in range(start, len(order), SLICE):
-        found.extend(filter(filters.passes, islice(order, first, first + SLICE)))
+        passing = filters.passing(order[first : first + SLICE])
+        found.extend(islice(passing, limit - len(found)))
         if len(found) >= limit:
             break
         await asyncio.sleep(0)
-    return found[:limit]
+    return found
 
 
 async def list_cameras(request: web.Request) -> web.Response:

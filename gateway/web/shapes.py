@@ -4,6 +4,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from gateway.domain.camera import Camera, ChannelId, DivisionCode, GridId, NodeId
@@ -36,11 +37,19 @@ _SECRET_FIELD = re.compile(r"passw|pwd|secret|密码|口令", re.IGNORECASE)
 _CAMERA_FIELDS = tuple(
     f.name for f in dataclasses.fields(Camera) if f.name not in {"archive", "contact"}
 )
+_NAMES: dict[type, tuple[str, ...]] = {}
+"""The fields of each kind of row, looked up once."""
+
+_camera_values = attrgetter(*_CAMERA_FIELDS)
 
 
 def row(item: Any) -> Json:  # noqa: ANN401 - any dataclass
     """The fields of a row, exactly; slots dataclasses have no `__dict__`."""
-    return {f.name: getattr(item, f.name) for f in dataclasses.fields(item)}
+    kind = type(item)
+    names = _NAMES.get(kind)
+    if names is None:
+        names = _NAMES[kind] = tuple(field.name for field in dataclasses.fields(kind))
+    return {name: getattr(item, name) for name in names}
 
 
 def division_name(inventory: Inventory, code: str) -> str:
@@ -67,7 +76,7 @@ def places(inventory: Inventory, camera: Camera) -> Json:
 def camera_item(view: ChannelView, inventory: Inventory) -> Json:
     """A camera in a list: who, where, and its present."""
     camera = view.camera
-    item: Json = {name: getattr(camera, name) for name in _CAMERA_FIELDS}
+    item: Json = dict(zip(_CAMERA_FIELDS, _camera_values(camera), strict=True))
     item.update(places(inventory, camera))
     item["index"] = view.index
     item["state"] = view.state

@@ -21,6 +21,8 @@ PREFIX = "slt_"
 """Makes a token that leaked into a log or a repository easy to find."""
 FRESH_S = 5.0
 """A revoked token is refused after so many seconds at the latest, while the store answers."""
+AHEAD_S = 2.5
+"""Tokens in use are read again after so many seconds already, so that no request waits for it."""
 MISS_S = 1.0
 """Tokens that are not known make us ask the store at most once in so many seconds."""
 WAIT_S = 1.0
@@ -66,6 +68,7 @@ class TokenBook:
         self._by_digest: dict[bytes, Token] = {}
         self._loaded = False
         self._tried: Instant | None = None
+        self._settled: Instant | None = None
         self._reading: asyncio.Task[None] | None = None
 
     async def find(self, secret: str, now_at: datetime) -> Token | None:
@@ -75,8 +78,13 @@ class TokenBook:
             StoreUnavailable: the tokens were never read, and cannot be read now.
         """
         key = digest(secret)
-        age = float("inf") if self._tried is None else self._now() - self._tried
-        if age > (FRESH_S if key in self._by_digest else MISS_S) or self._reading is not None:
+        if key in self._by_digest:
+            age_s = self._age_s(self._settled)
+            if age_s > FRESH_S:
+                await self._refresh()
+            elif age_s > AHEAD_S:
+                self._begin()
+        elif self._reading is not None or self._age_s(self._tried) > MISS_S:
             await self._refresh()
         if not self._loaded:
             raise StoreUnavailable("the tokens could not be read yet")
@@ -89,17 +97,26 @@ class TokenBook:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
 
+    def _age_s(self, since: Instant | None) -> float:
+        return float("inf") if since is None else self._now() - since
+
     async def _refresh(self) -> None:
+        self._begin()
+        if self._reading is not None:
+            await asyncio.wait({self._reading}, timeout=WAIT_S)
+
+    def _begin(self) -> None:
+        """Read, unless that is under way."""
         if self._reading is None:
             self._tried = self._now()
-            self._reading = asyncio.create_task(self._load(), name="read tokens")
-        await asyncio.wait({self._reading}, timeout=WAIT_S)
+            self._reading = asyncio.create_task(self._load(self._tried), name="read tokens")
 
-    async def _load(self) -> None:
+    async def _load(self, begun: Instant) -> None:
         try:
             self._by_digest = {token.digest: token for token in await self._read()}
             self._loaded = True
         except StoreUnavailable:
             log.warning("tokens not re-read", kept=len(self._by_digest))
+            begun = self._now()  # asked again in a while, not by the next request
         finally:
-            self._reading = None
+            self._reading, self._settled = None, begun

@@ -104,6 +104,42 @@ async def test_a_store_that_hangs_does_not_hang_known_callers(
     await book.close()
 
 
+async def test_no_caller_waits_for_the_store_while_tokens_are_in_use() -> None:
+    secret, row = mint("x", Role.VIEWER, NOW, None)
+    time, answers = [0.0], asyncio.Event()
+    answers.set()
+
+    async def read() -> Sequence[Token]:
+        await answers.wait()
+        return [row]
+
+    book = TokenBook(read, lambda: Instant(time[0]))
+    assert await book.find(secret, NOW) == row
+    answers.clear()
+    time[0] = 4.9
+    async with asyncio.timeout(0.5):  # what reads again has not ended
+        assert await book.find(secret, NOW) == row
+        assert await book.find(secret, NOW) == row
+    await book.close()
+
+
+async def test_a_token_that_was_revoked_is_refused_after_five_seconds_at_the_latest() -> None:
+    secret, row = mint("x", Role.VIEWER, NOW, None)
+    time, rows = [0.0], [row]
+
+    async def read() -> Sequence[Token]:
+        return list(rows)
+
+    book = TokenBook(read, lambda: Instant(time[0]))
+    assert await book.find(secret, NOW) == row
+    time[0] = 3.0  # read ahead, as of now
+    assert await book.find(secret, NOW) == row
+    await asyncio.sleep(0)
+    rows.clear()
+    time[0] = 8.1
+    assert await book.find(secret, NOW) is None
+
+
 async def test_tokens_never_read_let_nobody_in() -> None:
     async def read() -> Sequence[Token]:
         raise StoreUnavailable("away")
