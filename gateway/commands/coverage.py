@@ -58,18 +58,15 @@ def _read(config: Path | None, work: Callable[[Store], Awaitable[Json]]) -> Json
     return run_async(go())
 
 
-def _present(
-    config: Path | None, tell: Callable[[Stored], Json], *, trust: bool = False, head: bool = True
-) -> Json:
-    """An answer about the present; `head` puts its `as_of` in."""
+def _present(config: Path | None, tell: Callable[[Stored], Json], *, trust: bool = False) -> Json:
+    """An answer about the present, with its `as_of`."""
 
     async def work(store: Store) -> Json:
         stored = await read_present(store, datetime.now(UTC))
         if trust:
             present = replace(stored.present, trust=stored.reading.trust())
             stored = replace(stored, present=present)
-        told = tell(stored)
-        return {**told, "as_of": stored.present.as_of_at} if head else told
+        return {**tell(stored), "as_of": stored.present.as_of_at}
 
     return _read(config, work)
 
