@@ -78,6 +78,7 @@ class MemoryEvents:
             recent=tuple(r.id for r in sorted(recent, key=lambda row: (row.received_at, row.id))),
             revisions={key: rows[-1].revision for key, rows in threads.items()},
             told={key: (rows[0].created_at, rows[-1].created_at) for key, rows in threads.items()},
+            said={key: rows[-1].body for key, rows in threads.items()},
             signals=self._signals_of(still_open, follows),
             postures=tuple(await self.postures(now)),
             mutes=tuple(sorted(mutes, key=lambda row: (row.from_at, row.id))),

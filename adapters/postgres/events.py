@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
+import orjson
 
 from adapters.postgres import outbox
 from adapters.postgres.batch import all_rows, put_rows
@@ -20,6 +21,7 @@ from adapters.postgres.rows import (
     WORK_ORDERS,
     clean,
 )
+from gateway.domain.alerting.marks import SAID
 from gateway.domain.alerting.rows import (
     Alert,
     EventIncident,
@@ -76,7 +78,7 @@ class PostgresEvents:
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             recent = await connection.fetch(SQL["recent_events"], now - RECENT, timeout=LONG_S)
-            revisions = await connection.fetch(SQL["revisions"], timeout=LONG_S)
+            revisions = await connection.fetch(SQL["revisions"], [*SAID], timeout=LONG_S)
             pull_points = await connection.fetch(SQL["pull_points"], timeout=LONG_S)
             incidents = await all_rows(connection, EVENT_INCIDENTS, "open_event_incidents")
             since = may_stand(incidents, follows)
@@ -88,6 +90,7 @@ class PostgresEvents:
                 told={
                     (r["recipient"], r["key"]): (r["opened_at"], r["told_at"]) for r in revisions
                 },
+                said={(r["recipient"], r["key"]): orjson.loads(r["said"]) for r in revisions},
                 signals=await all_rows(
                     connection, EVENTS, "signals_of_open", [*since], [*since.values()], firsts
                 ),

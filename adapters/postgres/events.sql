@@ -125,9 +125,12 @@ SELECT id FROM sightline.events WHERE received_at > $1 ORDER BY received_at, id;
 
 -- name: revisions
 -- Of each thread that was opened and not closed: its newest revision, and when it was told first and
--- last. The alerts of three years are not read for it, only the small indexes of first and last words.
+-- last; of its newest message the type, and the members $1 of its data. The alerts of three years are not
+-- read for it, only the small indexes of first and last words.
 SELECT o.recipient, o.key, newest.revision, first.created_at AS opened_at,
-       newest.created_at AS told_at
+       newest.created_at AS told_at, json_build_object('type', newest.body -> 'type', 'data', (
+           SELECT json_object_agg(name, newest.body -> 'data' -> name)
+           FROM unnest($1::text[]) AS name)) AS said
 FROM (
     SELECT recipient, key FROM sightline.alerts AS a
     WHERE phase = 'open' AND NOT EXISTS (
@@ -138,7 +141,7 @@ CROSS JOIN LATERAL (
     SELECT created_at FROM sightline.alerts AS a
     WHERE a.recipient = o.recipient AND a.key = o.key ORDER BY a.revision LIMIT 1) AS first
 CROSS JOIN LATERAL (
-    SELECT revision, created_at FROM sightline.alerts AS a
+    SELECT revision, created_at, body FROM sightline.alerts AS a
     WHERE a.recipient = o.recipient AND a.key = o.key ORDER BY a.revision DESC LIMIT 1) AS newest;
 
 -- name: signals_of_open

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from gateway.domain.alerting.retry import Delivery
 from gateway.domain.alerting.rows import (
     Alert,
+    Body,
     EventIncident,
     Mute,
     Posture,
@@ -68,6 +69,8 @@ class EventLive:
     """The newest revision by (recipient, key) of incidents that are not closed."""
     told: Mapping[tuple[str, str], tuple[datetime, datetime]] = field(default_factory=dict)
     """When the first and the newest message of each of these was planned."""
+    said: Mapping[tuple[str, str], Body] = field(default_factory=dict)
+    """The newest message of each of these: its `type`, and at least the members `SAID` of its `data`."""
     signals: tuple[Event, ...] = ()
     """Of the kinds that can stand in an open incident, since the oldest such incident began: the newest
     of each source (kind, subject, token), oldest first; and the first of each open incident."""

@@ -36,7 +36,7 @@ async def go_on(desk: "Desk", outages: Sequence[Outage[datetime]]) -> None:
         desk.atlas.take_sensors(await events.load_sensors())
     desk.remember(live.recent, live.incidents, now)
     restore_cases(desk, live)
-    desk.planner.restore(live.revisions, now, live.told)
+    desk.planner.restore(live.revisions, now, live.told, live.said)
     desk.postures_held.take(live.postures, now)
     desk.teller.mutes = {mute.id: mute for mute in live.mutes}
     desk.teller.decide_again(desk.correlator.cases, now)

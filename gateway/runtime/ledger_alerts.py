@@ -13,6 +13,7 @@ from typing import Any
 
 from gateway.domain.alerting.cloudevent import Family, Subject
 from gateway.domain.alerting.correlate import Where
+from gateway.domain.alerting.marks import blind_spot_mark, outage_mark, places_mark
 from gateway.domain.alerting.rules import RuleBook, raised
 from gateway.domain.camera import ChannelId, DeviceId, GridId, NodeId, NodeKind
 from gateway.domain.coverage.rows import BlindSpot
@@ -208,9 +209,9 @@ class LedgerAlerts:
             ended_at=row.ended_at,
             title=self._title(row, kind),
             data=data,
-            mark=f"{severity} {row.root} {row.cause} {row.children.bit_length()}",
+            mark=outage_mark(severity, row.root, row.cause, row.children),
             grid=next(iter(cells)) if len(cells) == 1 else "",
-            urgent=" ".join(sorted(places)),
+            urgent=places_mark(places),
         )
 
     def _lost_of(self, outage: str) -> Iterable[BlindSpot]:
@@ -242,7 +243,7 @@ class LedgerAlerts:
         area = atlas.area_of_channels([row.channel])
         where = atlas.where_channel(row.channel)
         places = atlas.tell_places(row.places)
-        severity = self.book.kind(EventKind.BLIND_SPOT).severity
+        severity = self.book.kind(EventKind.BLIND_SPOT).severity if row.places else Severity.INFO
         names = "、".join(place["name"] or place["place"] for place in places[:3])
         data = {
             "place": atlas.place_of_area(area, where, row.grids[0] if row.grids else GridId("")),
@@ -258,7 +259,7 @@ class LedgerAlerts:
             key=row.id,
             family=Family.BLIND_SPOT,
             kind=EventKind.BLIND_SPOT,
-            severity=severity if row.places else Severity.INFO,
+            severity=severity,
             area=area,
             noticed_at=row.opened_at,
             began_after_at=row.last_seen_at,
@@ -267,8 +268,8 @@ class LedgerAlerts:
             ended_at=row.ended_at,
             title=f"重点部位失去监控: {names}" if names else "监控盲区",
             data=data,
-            mark=f"{severity}",
-            urgent=" ".join(sorted(row.places)),
+            mark=blind_spot_mark(severity),
+            urgent=places_mark(row.places),
             grid=row.grids[0] if len(row.grids) == 1 else "",
         )
 

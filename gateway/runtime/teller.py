@@ -6,6 +6,7 @@ from heapq import nsmallest
 
 from gateway.domain.alerting.cloudevent import Family, Subject
 from gateway.domain.alerting.loop import Limits, current, overdue
+from gateway.domain.alerting.marks import incident_mark
 from gateway.domain.alerting.plan import Nudge, Planner
 from gateway.domain.alerting.rows import (
     Alert,
@@ -209,5 +210,5 @@ class Teller:
             ended_at=row.ended_at,
             title=f"{TITLES[row.kind]}: {name}" if name else TITLES[row.kind],
             data=data,
-            mark=f"{row.severity} {row.note} {row.signals.bit_length()}",
+            mark=incident_mark(row.severity, row.note, row.signals),
         )

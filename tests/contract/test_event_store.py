@@ -11,6 +11,7 @@ from fakes import ledger_rows
 from fakes.event_rows import alert, event, event_incident, work_order
 from fakes.ledger_rows import at, channel, outage
 
+from gateway.domain.alerting.marks import marks_in
 from gateway.domain.alerting.rows import (
     Alert,
     AlertPhase,
@@ -277,10 +278,17 @@ async def test_what_digests_gather_is_found_while_it_waits_and_by_its_incident(
 
 
 async def test_a_restart_finds_the_newest_revision_of_what_is_not_closed(store: Store) -> None:
+    data: dict[str, Any] = {
+        "severity": "major",
+        "reasons": [],
+        "counts": {"signals": 3},
+        "escalation": None,
+    }
+    body = {"type": "cn.sightline.incident.updated.v1", "data": {**data, "title": "烟雾"}}
     await add(
         store,
         alert("a1", "open", 1),
-        alert("a2", "open", 2),
+        alert("a2", "open", 2, body=body),
         alert("b1", "closed", 1),
         alert("b2", "closed", 2, phase=AlertPhase.CLOSE),
         alert("c1", "open", 1, recipient="other"),
@@ -291,7 +299,12 @@ async def test_a_restart_finds_the_newest_revision_of_what_is_not_closed(store: 
         ("center", "open"): 2,
         ("other", "open"): 1,
     }
-    assert set(live.told) == set(live.revisions)
+    assert set(live.told) == set(live.said) == set(live.revisions)
+    said = live.said["center", "open"]
+    assert said["type"] == body["type"]
+    assert {name: said["data"][name] for name in data} == data
+    assert marks_in(said) == ("major  2", "")
+    assert marks_in(live.said["other", "open"]) == (None, None)
     assert all(opened <= newest for opened, newest in live.told.values())
 
 

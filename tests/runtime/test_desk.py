@@ -676,6 +676,42 @@ async def test_a_cause_that_raised_an_incident_raises_it_once_over_a_restart(tow
     ]
 
 
+async def test_a_step_of_severity_that_waits_at_a_crash_is_told_after_it_in_its_turn(
+    town: Town,
+) -> None:
+    await town.bring(town.event("t1", K.TAMPER, channel=ChannelId("A1"), active=True))
+    await town.pass_s(20)
+    await town.bring(town.event("v1", K.SIGNAL_LOSS, channel=ChannelId("A1"), active=True))
+    assert await town.spoken() == ["open tamper"]  # 60 s between messages
+
+    later = await restarted(town)
+    await later.pass_s(35)
+    assert await later.spoken() == ["open tamper"]
+    await later.pass_s(6)
+    first, step = await later.alerts()
+    assert (first.body["data"]["severity"], step.body["data"]["severity"]) == ("major", "critical")
+    again = await restarted(later)
+    await again.pass_s(100)
+    assert len(await again.alerts()) == 2  # told is told
+
+
+async def test_a_growth_of_an_outage_that_waits_at_a_crash_is_told_after_it(town: Town) -> None:
+    down = [town.outage(n, "inc-up") for n in range(3)]
+    row = town.incident("inc-up", "up", children=3)
+    await town.judge(outages=tuple(down), incidents=(row,))
+    await town.pass_s(61)  # held down so long
+    row = replace(row, children=5, open_children=5)
+    down = [town.outage(n, "inc-up") for n in range(5)]
+    await town.judge(outages=tuple(down), incidents=(row,))
+
+    later = Town(town.store, town.clock)
+    await later.desk.load(down)
+    await later.judge(incidents=(row,))
+    await later.pass_s(61)
+    counts = [one.body["data"]["counts"]["channels"] for one in await later.alerts()]
+    assert counts == [3, 5]
+
+
 async def test_escalation_counts_from_the_first_message_over_a_restart(town: Town) -> None:
     await town.bring(town.event("a", active=True))
     await town.pass_s(200)

@@ -25,6 +25,13 @@ from gateway.domain.alerting.cloudevent import (
     place_of,
     size,
 )
+from gateway.domain.alerting.marks import (
+    blind_spot_mark,
+    incident_mark,
+    marks_in,
+    outage_mark,
+    places_mark,
+)
 from gateway.domain.alerting.plan import Nudge, Planner
 from gateway.domain.alerting.rows import (
     Alert,
@@ -286,6 +293,89 @@ def test_after_a_restart_an_escalation_is_told_unless_it_was_due_at_the_last_mes
         ("center", 2, "update")
     ]
     assert said.plan(SMOKE, only, after(970), overdue).alerts == ()
+
+
+def restarted(planner: Planner, subject: Subject, alert: Alert) -> Planner:
+    later, key = Planner(), ("center", subject.key)
+    at = alert.created_at
+    later.restore({key: alert.revision}, at, {key: (at, at)}, {key: alert.body})
+    return later
+
+
+ONLY_CENTER = replace(TOLD, recipients=("center",), rule=replace(RULE, escalate_to=()))
+SPOT_TOLD = replace(
+    SMOKE,
+    family=Family.BLIND_SPOT,
+    kind=EventKind.BLIND_SPOT,
+    data={"lost_places": [{"place": "p2"}, {"place": "p1"}]},
+    mark=blind_spot_mark("major"),
+    urgent=places_mark(["p1", "p2"]),
+    severity=Severity.MAJOR,
+)
+UPLINK_TOLD = replace(
+    SMOKE,
+    family=Family.OUTAGE,
+    kind=EventKind.UPLINK_LOST,
+    data={"source": {"id": "up"}, "cause": "uplink", "counts": {"channels": 9}},
+    mark=outage_mark("major", "up", "uplink", 9),
+    severity=Severity.MAJOR,
+)
+TAMPER_TOLD = replace(
+    SMOKE,
+    data={"reasons": ["followed by signal_loss"], "counts": {"signals": 3}},
+    mark=incident_mark("major", "followed by signal_loss", 3),
+    severity=Severity.MAJOR,
+)
+
+
+@pytest.mark.parametrize(
+    ("told_of", "changed", "turn"),
+    [
+        (TAMPER_TOLD, {"mark": incident_mark("critical", "followed by signal_loss", 3)}, 60),
+        (TAMPER_TOLD, {"mark": incident_mark("major", "", 3)}, 60),
+        (TAMPER_TOLD, {"mark": incident_mark("major", "followed by signal_loss", 4)}, 60),
+        (UPLINK_TOLD, {"mark": outage_mark("major", "up", "uplink", 17)}, 60),
+        (SPOT_TOLD, {"mark": blind_spot_mark("info")}, 60),
+        (SPOT_TOLD, {"urgent": places_mark(["p1"])}, 0),
+    ],
+)
+def test_what_a_message_of_before_a_restart_did_not_tell_is_told_in_its_turn(
+    told_of: Subject, changed: dict[str, Any], turn: float
+) -> None:
+    planner = Planner()
+    (first,) = planner.plan(told_of, ONLY_CENTER, T0).alerts
+    assert marks_in(first.body).mark == told_of.mark
+
+    same = restarted(planner, told_of, first).plan(told_of, ONLY_CENTER, after(90))
+    later = restarted(planner, told_of, first)
+    soon = later.plan(replace(told_of, **changed), ONLY_CENTER, after(turn - 0.1))
+    due = later.plan(replace(told_of, **changed), ONLY_CENTER, after(turn))
+
+    assert same.alerts == ()
+    assert turn == 0 or (soon.alerts == () and soon.due_at == after(turn))
+    assert len((*soon.alerts, *due.alerts)) == 1
+
+
+def test_an_escalation_that_was_told_before_a_restart_is_not_told_again() -> None:
+    planner, late = Planner(), Nudge(overdue="late")
+    (first,) = planner.plan(SPOT_TOLD, ONLY_CENTER, T0, late).alerts
+    later = restarted(planner, SPOT_TOLD, first)
+    assert later.plan(SPOT_TOLD, ONLY_CENTER, after(90), late).alerts == ()
+    assert len(later.plan(SPOT_TOLD, ONLY_CENTER, after(91)).alerts) == 1
+
+
+def test_a_message_that_does_not_show_what_it_told_counts_as_having_told_what_stands() -> None:
+    data: dict[str, Any] = {
+        "severity": "major",
+        "escalation": None,
+        "lost_places": [],
+        "lost_places_total": 30,
+    }
+    spot = {"type": "cn.sightline.blind_spot.opened.v1", "data": data}
+    assert marks_in(spot) == ("major", None)  # a list that was cut
+    assert marks_in({**spot, "data": {"severity": "major"}}) == (None, None)
+    assert marks_in({**spot, "type": "cn.sightline.digest.closed.v1"}) == (None, None)
+    assert marks_in({"specversion": "1.0"}) == (None, None)
 
 
 def test_what_a_digest_gathers_is_a_row_that_says_its_area() -> None:

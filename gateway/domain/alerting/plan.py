@@ -11,7 +11,8 @@ from types import MappingProxyType
 from typing import Any
 
 from gateway.domain.alerting.cloudevent import SOURCE, Subject, body, message_id
-from gateway.domain.alerting.rows import Alert, AlertPhase, AlertState, Planned
+from gateway.domain.alerting.marks import marks_in
+from gateway.domain.alerting.rows import NOTHING, Alert, AlertPhase, AlertState, Body, Planned
 from gateway.domain.alerting.rules import FEED, Decision
 
 
@@ -24,7 +25,7 @@ class Thread:
         told_at: when that was planned.
         opened_at: when the first one was.
         updated_at: when the newest update was planned; None = none yet.
-        mark / urgent: of the subject as told; None = not known (before a restart).
+        mark / urgent: of the subject as told; None = not known (a message of before a restart).
     """
 
     revision: int
@@ -73,6 +74,7 @@ class Planner:
         revisions: Mapping[tuple[str, str], int],
         now: datetime,
         told: Mapping[tuple[str, str], tuple[datetime, datetime]] = MappingProxyType({}),
+        said: Mapping[tuple[str, str], Body] = MappingProxyType({}),
     ) -> None:
         """Go on with the threads of before a restart.
 
@@ -80,11 +82,13 @@ class Planner:
             revisions: the newest one by (recipient, key).
             now: stands for the times that are not known.
             told: when the first and the newest message of each were planned.
+            said: the newest message of each (see `marks_in`); what it did not tell is told in its turn.
         """
         for (recipient, key), revision in revisions.items():
             opened_at, told_at = told.get((recipient, key), (now, now))
             updated_at = told_at if revision > 1 else None
-            thread = Thread(revision, told_at, opened_at, updated_at)
+            marks = marks_in(said.get((recipient, key), NOTHING))
+            thread = Thread(revision, told_at, opened_at, updated_at, *marks)
             self.threads.setdefault(key, {})[recipient] = thread
 
     def opened_at(self, key: str) -> datetime | None:
@@ -153,7 +157,9 @@ class Planner:
             return subject.noticed_at + timedelta(seconds=delay_s)
         urgent = subject.urgent + nudge.overdue
         if thread.mark is None:  # told before a restart: what it said is not known, so it stands
-            thread.mark, thread.urgent = subject.mark, subject.urgent
+            thread.mark = subject.mark
+        if thread.urgent is None:
+            thread.urgent = subject.urgent
             # ... but for the escalation, which says itself since when it was to be told.
             if nudge.overdue_at is not None and thread.told_at >= nudge.overdue_at:
                 thread.urgent = urgent
