@@ -71,7 +71,6 @@ class MemoryEvents:
         self._home.check_open()
         recent = [row for row in self._events.values() if row.received_at > now - _RECENT]
         threads = self._open_threads()
-        mutes = [row for row in self._mutes.values() if row.until_at > now]
         still_open = [row for row in self._incidents.values() if row.ended_at is None]
         return EventLive(
             incidents=tuple(sorted(still_open, key=lambda row: (row.began_at, row.id))),
@@ -81,7 +80,7 @@ class MemoryEvents:
             said={key: rows[-1].body for key, rows in threads.items()},
             signals=self._signals_of(still_open, follows),
             postures=tuple(await self.postures(now)),
-            mutes=tuple(sorted(mutes, key=lambda row: (row.from_at, row.id))),
+            mutes=tuple(await self.mutes(now)),
             work_orders=tuple(self._newest_orders(open_only=True)),
             subscriptions=tuple(sorted(self._subscriptions.items())),
         )
@@ -314,6 +313,12 @@ class MemoryEvents:
         """Add or replace a posture."""
         self._home.check_open()
         self._postures[posture.id] = posture
+
+    async def mutes(self, now: datetime) -> Sequence[Mute]:
+        """Those that hold at `now` or will, in order of their beginning."""
+        self._home.check_open()
+        found = [row for row in self._mutes.values() if row.until_at > now]
+        return sorted(found, key=lambda row: (row.from_at, row.id))
 
     async def save_mute(self, mute: Mute) -> None:
         """Add or replace a mute."""

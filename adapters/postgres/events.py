@@ -198,6 +198,10 @@ class PostgresEvents:
         values: dict[str, Any] = POSTURES.encode(posture)
         await self._database.execute(SQL["put_posture"], *(values[n] for n in POSTURES.fields))
 
+    async def mutes(self, now: datetime) -> Sequence[Mute]:
+        """Those that hold at `now` or will, in order of their beginning."""
+        return [MUTES.decode(row) for row in await self._database.fetch(SQL["mutes"], now)]
+
     async def save_mute(self, mute: Mute) -> None:
         """Add or replace a mute."""
         values: dict[str, Any] = MUTES.encode(mute)

@@ -212,6 +212,10 @@ class EventStore(Protocol):
         """Add or replace a posture."""
         ...
 
+    async def mutes(self, now: datetime) -> Sequence[Mute]:
+        """Those that hold at `now` or will, in order of their beginning."""
+        ...
+
     async def save_mute(self, mute: Mute) -> None:
         """Add or replace a mute."""
         ...

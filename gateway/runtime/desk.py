@@ -35,8 +35,10 @@ from gateway.ports.events import EventChanges
 from gateway.runtime.atlas import Atlas
 from gateway.runtime.desk_restart import go_on
 from gateway.runtime.ledger_alerts import LedgerAlerts
+from gateway.runtime.mutes import Mutes
 from gateway.runtime.outage_alerts import OutageAlerts
 from gateway.runtime.postures import Postures
+from gateway.runtime.set_elsewhere import watch
 from gateway.runtime.signals import PLAIN_REPEATS_MOST, REPEATS_MOST, Repeats, Signals
 from gateway.runtime.sorter import Sorter
 from gateway.runtime.teller import FOLLOWS_THE_NETWORK, PLANS_MOST, Teller
@@ -85,7 +87,10 @@ class Desk:
         self.correlator = Correlator(book)
         self.planner = Planner(book.update_every_s, source)
         self.postures_held = Postures(store, clock, book.postures)
-        self.teller = Teller(book, self.atlas, self.planner, recipients, self.postures_held)
+        self.mutes_held = Mutes(store, clock)
+        self.teller = Teller(
+            book, self.atlas, self.planner, recipients, self.postures_held, self.mutes_held
+        )
         self.ledger = LedgerAlerts(self.atlas, book)
         self._outages = OutageAlerts(
             self.ledger, self.correlator, self.planner, self.teller, self._now, self._touch
@@ -94,6 +99,7 @@ class Desk:
         self.alerts_written: Callable[[], None] = lambda: None
         """Called when alerts were stored: the deliverer need not wait for its next look."""
         self.postures_held.changed.append(self._decide_again)
+        self.mutes_held.changed.append(self._decide_again)
         self._sorter = Sorter(book, self.correlator, self.atlas, self.postures_held)
         self._signals = Signals(limits.storm_rows)
         self._repeats = Repeats(REPEATS_MOST)
@@ -271,6 +277,10 @@ class Desk:
                 await asyncio.sleep(retry)
                 retry = min(RETRY_MOST_S, 2 * retry)
 
+    async def watch(self) -> None:
+        """Notice what other processes set, until cancelled."""
+        await watch(self.postures_held, self.mutes_held)
+
     def tick(self, now: datetime) -> None:
         """Everything that only time decides; once a second is enough."""
         for case in self.correlator.tick(now):
@@ -288,7 +298,7 @@ class Desk:
         # what is there already stays, and an UPDATE that finds nothing yet would leave them pending.
         self._waiting.tell(settled)
         self._waiting.settled += settled
-        self.teller.forget_over(now)
+        self.mutes_held.forget_over(now)
         self.postures_held.settle(now)
 
     async def _gather(self, now: datetime, *, last: bool) -> EventChanges:
@@ -406,7 +416,7 @@ class Desk:
 
     def mutes(self) -> Sequence[Mute]:
         """Those that hold or will, in order of their beginning."""
-        return sorted(self.teller.mutes.values(), key=lambda one: (one.from_at, one.id))
+        return self.mutes_held.known()
 
     async def set_posture(self, posture: Posture) -> None:
         """Add or replace a posture; stored before it holds."""
@@ -422,9 +432,7 @@ class Desk:
 
     async def set_mute(self, mute: Mute) -> None:
         """Add or replace a mute; stored before it holds."""
-        await self.store.events.save_mute(mute)
-        self.teller.mutes[mute.id] = mute
-        self._decide_again()
+        await self.mutes_held.set(mute)
 
     def _decide_again(self) -> None:
         keys = (*self.correlator.cases, *self.ledger.open, *self._outages.spots)

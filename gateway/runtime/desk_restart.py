@@ -38,7 +38,7 @@ async def go_on(desk: "Desk", outages: Sequence[Outage[datetime]]) -> None:
     restore_cases(desk, live)
     desk.planner.restore(live.revisions, now, live.told, live.said)
     desk.postures_held.take(live.postures, now)
-    desk.teller.mutes = {mute.id: mute for mute in live.mutes}
+    desk.mutes_held.take(live.mutes, now)
     desk.teller.decide_again(desk.correlator.cases, now)
     desk.orders.restore(live.work_orders)
     desk.ledger.restore(outages)

@@ -117,7 +117,7 @@ class Pipeline:
         coverage = {} if self.coverage is None else {"coverage": self.coverage.run}
         desk = {}
         if self.desk is not None:
-            desk = {"desk": self.desk.run, "postures": self.desk.postures_held.run}
+            desk = {"desk": self.desk.run, "set_elsewhere": self.desk.watch}
         return {
             **coverage,
             **desk,

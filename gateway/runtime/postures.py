@@ -26,8 +26,6 @@ from gateway.metrics import POSTURES
 from gateway.ports import AuditEntry, Clock, Role, Store
 
 log = structlog.get_logger("sightline.postures")
-LOOK_S = 2.0
-"""What another process wrote is noticed after so long."""
 AHEAD = timedelta(days=7)
 """Planned windows are listed so far ahead."""
 
@@ -146,13 +144,7 @@ class Postures:
         await self.set(ended)
         return ended
 
-    # --- the loop
-
-    async def run(self) -> None:
-        """Look at the store and at the clock until cancelled."""
-        while True:
-            await asyncio.sleep(LOOK_S)
-            await self.look()
+    # --- what others wrote
 
     async def look(self) -> None:
         """Take what others wrote, and note planned windows that began in the audit log."""

@@ -11,7 +11,6 @@ from gateway.domain.alerting.plan import Nudge, Planner
 from gateway.domain.alerting.rows import (
     Alert,
     EventIncident,
-    Mute,
     Receipt,
 )
 from gateway.domain.alerting.rules import Decision, Matter, RuleBook, decide
@@ -19,6 +18,7 @@ from gateway.domain.alerting.titles import TITLES
 from gateway.domain.event import EventKind, SensorId
 from gateway.runtime.atlas import Atlas
 from gateway.runtime.digests import Digests
+from gateway.runtime.mutes import Mutes
 from gateway.runtime.postures import Postures
 
 LOOK_AGAIN = timedelta(seconds=10)
@@ -40,6 +40,7 @@ class Teller:
         planner: the threads.
         recipients: names of the configured ones.
         postures: which hold.
+        mutes: likewise.
 
     Attributes:
         due: when each open incident is to be looked at again.
@@ -52,13 +53,14 @@ class Teller:
         planner: Planner,
         recipients: Collection[str],
         postures: Postures,
+        mutes: Mutes,
     ) -> None:
         self.book = book
         self.atlas = atlas
         self.planner = planner
         self.recipients = frozenset(recipients)
         self.postures = postures
-        self.mutes: dict[str, Mute] = {}
+        self.mutes = mutes
         self.receipts: dict[str, list[Receipt]] = {}
         self.due: dict[str, datetime] = {}
         self.digests = Digests(book, planner)
@@ -95,10 +97,6 @@ class Teller:
         if again:
             self._again.add(key)
 
-    def forget_over(self, now: datetime) -> None:
-        """Drop mutes that ended."""
-        self.mutes = {key: one for key, one in self.mutes.items() if one.until_at > now}
-
     def plan(
         self, subject: Subject, now: datetime, *, planned: bool = False, above: str | None = None
     ) -> tuple[Alert, ...]:
@@ -124,7 +122,7 @@ class Teller:
             self.book,
             matter,
             self.postures.holding,
-            self.mutes.values(),
+            self.mutes.rows.values(),
             now,
             self.recipients,
         )

@@ -205,6 +205,7 @@ async def test_a_restart_finds_what_it_needs(store: Store) -> None:
     await store.events.save_subscription(DeviceId("10.1.0.1:80"), "")
     await store.events.save_subscription(DeviceId("10.1.0.3:80"), "")
     assert list(await store.events.postures(at(0))) == [endless, rows.POSTURE]
+    assert list(await store.events.mutes(at(0))) == [rows.MUTE]
     live = await store.events.load(at(0))
     assert live == EventLive(
         incidents=(rows.BARE_INCIDENT,),

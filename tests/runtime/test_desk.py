@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import shapely
 from fakes.clock import FakeClock, within
+from fakes.pulling import until
 
 from adapters.memory import MemoryStore
 from gateway.domain.alerting.posture import PlannedPosture
@@ -46,6 +47,7 @@ from gateway.errors import Refused, StoreUnavailable
 from gateway.inventory import Inventory
 from gateway.ports.events import EventChanges, EventQuery
 from gateway.rulebook import load
+from gateway.runtime import set_elsewhere
 from gateway.runtime.desk import Desk
 from gateway.runtime.waiting import DeskLimits
 
@@ -463,6 +465,32 @@ async def test_a_mute_is_kept_and_ends(town: Town) -> None:
     await town.pass_s(61)
     await town.pass_s(10)
     assert await town.spoken() == ["open smoke"]
+
+
+async def test_a_mute_that_another_process_wrote_is_noticed_and_its_end_too(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(set_elsewhere, "LOOK_S", 0.01)
+    watching = asyncio.create_task(town.desk.watch())
+    row = Mute("m", "张工", "检修", town.now, town.now + timedelta(hours=9), kind="smoke")
+    await town.store.events.save_mute(row)
+    await until(lambda: town.desk.mutes())
+    await town.bring(town.event("a", active=True))
+    assert await town.alerts("feed") == []
+
+    await town.store.events.save_mute(replace(row, until_at=town.now))
+    await until(lambda: not town.desk.mutes())
+    await town.pass_s(1)  # at once: an end that was not foreseen is not waited for
+    assert await town.spoken() == ["open smoke"]
+    watching.cancel()
+
+
+async def test_a_store_that_is_away_ends_no_mute(town: Town) -> None:
+    until = town.now + timedelta(hours=9)
+    await town.desk.set_mute(Mute("m", "张工", "检修", town.now, until, kind="smoke"))
+    await town.store.close()
+    await town.desk.mutes_held.look()
+    assert len(town.desk.mutes()) == 1
 
 
 async def test_a_blind_spot_without_an_outage_has_an_alert_in_coverages_transaction(
