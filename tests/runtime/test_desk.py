@@ -474,7 +474,7 @@ async def test_a_mute_that_another_process_wrote_is_noticed_and_its_end_too(
     watching = asyncio.create_task(town.desk.watch())
     row = Mute("m", "张工", "检修", town.now, town.now + timedelta(hours=9), kind="smoke")
     await town.store.events.save_mute(row)
-    await until(lambda: town.desk.mutes())
+    await until(town.desk.mutes)
     await town.bring(town.event("a", active=True))
     assert await town.alerts("feed") == []
 
