@@ -1,22 +1,24 @@
 """`sightline coverage`: what is seen, what is not, and what to do about it, from the store."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, TypeVar
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
+from gateway.commands import coverage_tables as tables
 from gateway.commands.coverage_present import Stored, read_present
-from gateway.commands.options import ConfigOption, JsonOption, local, out, run_async, settings_from
+from gateway.commands.options import ConfigOption, JsonOption, run_async, settings_from
+from gateway.coverage_config import load_place_kinds
 from gateway.domain.coverage.figures import CoverageBy, by, headline
+from gateway.domain.coverage.present import Present
 from gateway.domain.coverage.redundancy import redundancy
 from gateway.domain.coverage.repair import repair_order
 from gateway.domain.coverage.trust import bounds_by
 from gateway.errors import UsageError
+from gateway.inventory import Inventory
 from gateway.opening import open_store
 from gateway.ports import Store
 from gateway.ports.coverage import BlindSpotQuery
@@ -39,6 +41,7 @@ from gateway.web.params import LIMIT_MAX, parse_time
 from gateway.web.reply import encode
 from gateway.web.shapes import Json, headline_item, row
 
+T = TypeVar("T")
 coverage = typer.Typer(
     help="What is seen, what is not, and what to do about it (覆盖). Reads the store, as `report` "
     "does: needs no running service; the present is what the service wrote last.",
@@ -48,61 +51,46 @@ ByOption = Annotated[CoverageBy, typer.Option(help="What a line stands for.")]
 LimitOption = Annotated[int, typer.Option(min=1, max=LIMIT_MAX, help="Lines, at most.")]
 
 
-def _read(config: Path | None, work: Callable[[Store], Awaitable[Json]]) -> Json:
+def _read(config: Path | None, work: Callable[[Store], Awaitable[T]]) -> T:
     settings = settings_from(config)
 
-    async def go() -> Json:
+    async def go() -> T:
         async with open_store(settings, create=False) as store:
             return await work(store)
 
     return run_async(go())
 
 
-def _present(config: Path | None, tell: Callable[[Stored], Json], *, trust: bool = False) -> Json:
-    """An answer about the present, with its `as_of`."""
+def _present(
+    config: Path | None, tell: Callable[[Stored], Json], *, trust: bool = False
+) -> tuple[Json, Stored]:
+    """An answer about the present, with its `as_of`, and what it was read from."""
 
-    async def work(store: Store) -> Json:
+    async def work(store: Store) -> tuple[Json, Stored]:
         stored = await read_present(store, datetime.now(UTC))
         if trust:
             present = replace(stored.present, trust=stored.reading.trust())
             stored = replace(stored, present=present)
-        return {**tell(stored), "as_of": stored.present.as_of_at}
+        return {**tell(stored), "as_of": stored.present.as_of_at}, stored
 
     return _read(config, work)
 
 
-def _show(
-    told: Json, as_json: bool, rows: Iterable[Json], columns: Sequence[tuple[str, str]]
-) -> None:
-    """The whole as JSON, or some columns of its rows and the single figures below."""
-    if as_json:
-        typer.echo(encode(told).decode())
-        return
-    table = Table(*(f"{zh} {key}" for key, zh in columns))
-    for one in rows:
-        table.add_row(*(Text(_cell(key, one.get(key))) for key, _ in columns))
-    out.print(table)
-    for key, value in told.items():
-        if not isinstance(value, list) and value is not None:
-            out.print(Text(f"{key}: {_cell(key, value)}"))
+def _as_json(told: Json) -> None:
+    typer.echo(encode(told).decode())
 
 
-def _cell(key: str, value: Any) -> str:  # noqa: ANN401 - any value of a row
-    match value:
-        case None:
-            return "-"
-        case datetime():
-            return local(value)
-        case float() if "share" in key:
-            return f"{value:.2%}"
-        case float():
-            return f"{value:,.1f}" if key.endswith("_m2") else f"{value:,.2f}"
-        case dict():
-            return " / ".join(f"{name} {_cell(name, part)}" for name, part in value.items())
-        case list() | tuple():
-            return ", ".join(_cell(key, part) for part in value)
-        case _:
-            return str(value)
+def _camera_names(inventory: Inventory) -> dict[str, str]:
+    return {one.id: one.name for one in inventory.cameras.values()}
+
+
+def _place_names(present: Present) -> dict[str, str]:
+    named = zip(present.state.model.places, present.places.name, strict=True)
+    return {place: name or place for place, name in named}
+
+
+def _kind_names() -> dict[str, str]:
+    return {code: kind.zh for code, kind in load_place_kinds().items()}
 
 
 @coverage.command()
@@ -121,11 +109,11 @@ def summary(
         items = [part_item(stored.inventory, what, part) for part in parts]
         return {**headline_item(headline(p.state, p.places)), "by": what.value, "parts": items}
 
-    told = _present(config, tell)
-    columns = (("code", "编码"), ("name", "名称"), ("places", "部位"), ("designed_share", "设计可视率"),
-               ("seen_share", "当前可视率"), ("blind_share", "失视"), ("unknown_share", "未观测"),
-               ("lost_m2", "失视面积"))  # fmt: skip
-    _show(told, as_json, told["parts"], columns)
+    told, _ = _present(config, tell)
+    if as_json:
+        _as_json(told)
+    else:
+        tables.summary(told, what, _kind_names())
 
 
 @coverage.command()
@@ -144,10 +132,11 @@ def bounds(
         items = [bounded_item(part, part_name(stored.inventory, what, part.code)) for part in parts]
         return {**bounds_item(found), "by": what.value, "items": items}
 
-    told = _present(config, tell, trust=True)
-    columns = (("code", "编码"), ("name", "名称"), ("listed_weight", "权重"),
-               ("weight", "可见权重"), ("area_m2", "覆盖面积"))  # fmt: skip
-    _show(told, as_json, told["items"], columns)
+    told, _ = _present(config, tell, trust=True)
+    if as_json:
+        _as_json(told)
+    else:
+        tables.bounds(told, what, _kind_names())
 
 
 @coverage.command("redundancy")
@@ -155,9 +144,12 @@ def show_redundancy(
     limit: LimitOption = 20, config: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
     """Cameras whose next failure would blind most."""
-    told = _present(config, lambda s: redundancy_item(redundancy(s.present.state), limit))
-    columns = (("channel", "摄像机编码"), ("weight", "将失权重"), ("places", "部位"))
-    _show(told, as_json, told["failures"], columns)
+    told, stored = _present(config, lambda s: redundancy_item(redundancy(s.present.state), limit))
+    if as_json:
+        _as_json(told)
+    else:
+        names = _camera_names(stored.inventory), _place_names(stored.present)
+        tables.redundancy(told, *names)
 
 
 @coverage.command("repair-order")
@@ -172,10 +164,12 @@ def show_repair_order(
         visits = repair_order(stored.present.state, cameras.node, near_m)
         return repair_item(visits, cameras.node_name, limit)
 
-    told = _present(config, tell)
-    rows = [{**one, "channels": [r["channel"] for r in one["repairs"]]} for one in told["items"]]
-    columns = (("node_name", "接入点"), ("adds", "恢复权重"), ("channels", "摄像机编码"))
-    _show(told, as_json, rows, columns)
+    told, stored = _present(config, tell)
+    if as_json:
+        _as_json(told)
+    else:
+        names = _camera_names(stored.inventory), _place_names(stored.present)
+        tables.repair_order(told, *names)
 
 
 @coverage.command("survey-order")
@@ -192,11 +186,11 @@ def show_survey_order(
         ]
         return {"cameras": len(order), "by_field": dict(order.by_field), "items": items}
 
-    told = _present(config, tell, trust=True)
-    rows = [{**one, "fields": [f["field"] for f in one["fields"]]} for one in told["items"]]
-    columns = (("rank", "序"), ("channel", "摄像机编码"), ("camera_name", "名称"),
-               ("weight", "不确定权重"), ("area_m2", "不确定面积"), ("fields", "缺失字段"))  # fmt: skip
-    _show(told, as_json, rows, columns)
+    told, _ = _present(config, tell, trust=True)
+    if as_json:
+        _as_json(told)
+    else:
+        tables.survey_order(told)
 
 
 @coverage.command("intrusions")
@@ -219,10 +213,11 @@ def show_intrusions(
             "items": items,
         }
 
-    told = _present(config, tell, trust=True)
-    columns = (("channel", "摄像机编码"), ("camera_name", "名称"), ("area_name", "禁拍区域"),
-               ("area_kind", "类别"), ("sure", "把握"), ("overlap_m2", "侵入面积"))  # fmt: skip
-    _show(told, as_json, told["items"], columns)
+    told, _ = _present(config, tell, trust=True)
+    if as_json:
+        _as_json(told)
+    else:
+        tables.intrusions(told)
     if told["items"]:
         raise typer.Exit(1)
 
@@ -236,18 +231,19 @@ def show_blind_spots(
 ) -> None:
     """Blind spots (监控盲区), newest first."""
 
-    async def work(store: Store) -> Json:
+    async def work(store: Store) -> tuple[Json, Inventory]:
         live = await store.coverage.load()
         query = BlindSpotQuery(open_only=not every, limit=limit)
         found, _ = await store.coverage.blind_spots(query)
         items = [{k: v for k, v in row(one).items() if k != "polygon"} for one in found]
-        return {"open": len(live.blind_spots), "items": items, "as_of": live.as_of_at}
+        told = {"open": len(live.blind_spots), "items": items, "as_of": live.as_of_at}
+        return told, Inventory() if as_json else await store.load_inventory(shapes=False)
 
-    told = _read(config, work)
-    columns = (("channel", "摄像机编码"), ("cause", "原因"), ("failed_at", "开始"),
-               ("ended_at", "结束"), ("area_m2", "面积"), ("weight", "权重"),
-               ("places", "部位"))  # fmt: skip
-    _show(told, as_json, told["items"], columns)
+    told, inventory = _read(config, work)
+    if as_json:
+        _as_json(told)
+    else:
+        tables.blind_spots(told, _camera_names(inventory))
 
 
 def _time(text: str, name: str) -> datetime:
@@ -277,9 +273,10 @@ def show_availability(
         return availability_item(await read_availability(store, since, until), since, until)
 
     told = _read(config, work)
-    columns = (("share", "可用率"), ("share_least", "下限"), ("share_most", "上限"),
-               ("due_h", "应看时长"), ("lost_h", "失视时长"), ("unknown_h", "未观测时长"))  # fmt: skip
-    _show(told, as_json, [told], columns)
+    if as_json:
+        _as_json(told)
+    else:
+        tables.availability(told)
 
 
 @coverage.command("at")
@@ -297,6 +294,7 @@ def show_past(
         return {**past_item(found, at), "next": found.next}
 
     told = _read(config, work)
-    columns = (("place", "部位"), ("name", "名称"), ("lost", "失视"), ("unknown", "未观测"),
-               ("unverified", "待核实"))  # fmt: skip
-    _show(told, as_json, told["items"], columns)
+    if as_json:
+        _as_json(told)
+    else:
+        tables.past(told)

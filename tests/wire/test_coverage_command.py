@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,11 +15,28 @@ from fakes.coverage_rows import BASIS, blind_spot, interval
 from fakes.coverage_town import box, camera, cell, point
 from fakes.ledger_rows import RECORD, at
 
-from gateway.commands.coverage import _cell
+from gateway.commands.coverage_tables import NO_LIST, summary
+from gateway.commands.coverage_words import (
+    CAUSE,
+    CONFIDENCE,
+    FIELD,
+    PLACE_STATE,
+    SURE,
+    area,
+    figure,
+    percent,
+    some,
+)
+from gateway.commands.options import out
 from gateway.domain.camera import Device, Node, NodeId, NodeKind
+from gateway.domain.coverage.archive_view import Missing
+from gateway.domain.coverage.bounds import Sure
+from gateway.domain.coverage.figures import CoverageBy
+from gateway.domain.coverage.model import Confidence
 from gateway.domain.coverage.place import Place, PlaceId, PlaceList, ProhibitedArea
-from gateway.domain.coverage.rows import CoverageChanges
+from gateway.domain.coverage.rows import CoverageChanges, PlaceState
 from gateway.domain.ledger import Changes, ChannelRecord, State
+from gateway.domain.observation import FaultCause, OutageCause
 from gateway.inventory import Inventory
 from gateway.opening import open_store
 from gateway.settings import Settings, StoreSettings
@@ -119,6 +137,85 @@ def test_a_wrong_time_is_a_wrong_call(folder: Path) -> None:
         assert (code, told["error"]) == (2, "UsageError")
 
 
-def test_figures_for_people_have_no_exponent() -> None:
-    assert _cell("lost_m2", 1234567.89) == "1,234,567.9"
-    assert _cell("adds", 1234567.891) == "1,234,567.89"
+def printed(folder: Path, *arguments: str) -> str:
+    """What a person reads, on a wide terminal."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "coverage", *arguments,
+         "--config", str(folder / "sightline.toml")],
+        capture_output=True, text=True, timeout=100, check=False,
+        env={**os.environ, "COLUMNS": "200"},
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.stdout
+
+
+def cells(text: str) -> list[list[str]]:
+    """The rows of a printed table."""
+    lines = [line for line in text.splitlines() if line.startswith("│")]
+    return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
+
+
+def test_people_read_words_and_readable_areas(folder: Path) -> None:
+    told = printed(folder, "intrusions")
+    ((_, _, area_name, _, sure, overlap, _),) = cells(told)
+    assert (area_name, sure, overlap) == ("病房", "确定", "64 m²")
+    told = printed(folder, "bounds", "--by", "grid")
+    assert "可视权重（确定 / 按档案 / 可能）" in told
+    ((*_, cell_area, estimate),) = cells(told)
+    assert (cell_area, estimate) == ("0.44 km²", "2,661 m² / 5,871 m² / 14,986 m²")
+    assert "视场来源：缺省 1 路，推算 0 路，实测 2 路" in told
+    assert "expected" not in told
+    assert cells(printed(folder, "redundancy"))[0][-1] == "部位0"
+    assert cells(printed(folder, "survey-order"))[0][-1] == "方位角"
+    assert cells(printed(folder, "blind-spots"))[0][2] == "超时无应答"
+
+
+def test_people_read_the_headline_as_sentences(folder: Path) -> None:
+    told = printed(folder, "summary", "--by", "kind")
+    assert "重点部位可视率 66.67%（设计 100.00%；" in told
+    assert "重点部位 3 处，权重 3.00：可视 2 处，失视 1 处" in told
+    assert cells(told)[0][0] == "道路"
+    told = printed(folder, "at", at(6).isoformat())
+    assert "可视权重 9.25（设计 10.25" in told
+
+
+def test_without_a_list_the_headline_says_how_to_draft_one(tmp_path: Path) -> None:
+    (tmp_path / "sightline.toml").write_text('[store]\ndsn = "memory:"\n')
+    told = printed(tmp_path, "summary")
+    assert (
+        "尚未录入重点部位清单，无法计算可视率。可先从档案生成草稿：`sightline import places --suggest`"
+    ) in told
+    assert "可视率 0" not in told
+    code, shape, _ = sightline(tmp_path, "summary")
+    assert (code, shape["listed"], shape["seen_share"]) == (0, False, None)
+    assert NO_LIST not in str(shape)
+
+
+def test_drafts_do_not_count_and_the_headline_says_how_to_accept_them(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(out, "width", 200)
+    shape = dict.fromkeys(("places", "cameras", "blind_spots", "lost_area_m2"), 0)
+    summary({**shape, "listed": False, "drafts": 7, "parts": [], "as_of": at(0)},
+            CoverageBy.KIND, {})  # fmt: skip
+    told = capsys.readouterr().out
+    assert "7 处草稿" in told
+    assert "sightline import places --accept" in told
+    assert NO_LIST not in told
+
+
+def test_figures_for_people_have_no_exponent_and_readable_units() -> None:
+    assert [area(m2) for m2 in (0.0, 9.46, 64.4, 99_999.0, 12_345_678.9)] == [
+        "0 m²", "9.5 m²", "64 m²", "99,999 m²", "12.35 km²"
+    ]  # fmt: skip
+    assert figure(1234567.891) == "1,234,567.89"
+    assert (percent(None), percent(2 / 3)) == ("-", "66.67%")
+    assert some([f"部位{n}" for n in range(5)]) == "部位0、部位1、部位2 等 5 处"
+
+
+def test_every_code_that_people_may_meet_has_a_word() -> None:
+    assert {one.value for one in (*OutageCause, *FaultCause)} | {"maintenance"} == set(CAUSE)
+    assert {one.name.lower() for one in Sure} == set(SURE)
+    assert {one.name.lower() for one in Confidence} == set(CONFIDENCE)
+    assert {one.value for one in PlaceState} == set(PLACE_STATE)
+    assert {one.value for one in Missing} == set(FIELD)
