@@ -112,6 +112,25 @@ def test_a_room_that_only_the_widest_reading_reaches_is_possible() -> None:
     assert (1038 <= east <= 1044, -2 <= north <= 2) == (True, True)
 
 
+def test_a_room_beyond_the_view_is_looked_into_where_a_place_counts_on_so_wide_a_view() -> None:
+    far = {**NORTH, "max_view_distance": "150"}  # 51 m at `detect`, 102 m at `monitor`
+    room = [ProhibitedArea("room", "room", "ward", box(-4, 70, 4, 76))]
+    seen = Place(PlaceId("behind it"), "behind it", "road", point(0, 90), level="monitor")
+    looking = camera("c", 0, 0, far)
+    near = camera("near", 900, 0, far)
+    places = PlaceList.of([seen], prohibited=room)
+    scene = make_scene([near, looking], CELLS, places, optics())
+    model = model_of(scene)
+    assert model.sees.of(1).tolist() == [0]
+    assert not model.views[1].intersects(scene.prohibited[0])
+    assert model.intrusions == ((1, "room"),)
+    (found,) = trust_of(scene, places.prohibited).intrusions
+    assert (found.channel, found.sure) == ("c", Sure.CERTAIN)
+    assert found.overlap_m2 == pytest.approx(48.0, abs=0.5)
+    nobody_asks = PlaceList.of([], prohibited=room)
+    assert model_of(make_scene([near, looking], CELLS, nobody_asks, optics())).intrusions == ()
+
+
 def test_without_prohibited_areas_nobody_intrudes() -> None:
     assert trusted(PlaceList()).intrusions == ()
 

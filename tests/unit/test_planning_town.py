@@ -242,6 +242,20 @@ def test_no_camera_is_turned_towards_a_prohibited_area() -> None:
     assert reaim(made.scene, made.sees, 8) == ()
 
 
+def test_no_view_is_counted_on_through_a_prohibited_area_that_lies_beyond_the_area_level() -> None:
+    sharp = {"ptz_type": "3", "azimuth": "0", "horizontal_field_angle": "60",
+             "max_view_distance": "300", "resolution": "3840*2160"}  # fmt: skip
+    room = ProhibitedArea("room", "room", "room", box(-15, -200, 15, -160))
+    far = place("behind it", 0, -230, level="monitor")
+    made = planner([camera("idle", 0, 0, sharp)], [far], prohibited=[room])
+    assert reaim(made.scene, made.sees, 8) == ()
+    now = Now.of(made.scene, made.views, made.sees)
+    turned = what_if(now, [Change(ChannelId("idle"), azimuth_deg=180.0)])
+    assert (turned.gained.tolist(), turned.intruding) == ([0], (0,))
+    free = planner([camera("idle", 0, 0, sharp)], [far])
+    assert [turn.gain for turn in reaim(free.scene, free.sees, 8)] == [1.0]
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_turning_by_hand_gains_and_loses_what_re_aiming_promised(seed: int) -> None:
     made = town(seed, eyes=20)

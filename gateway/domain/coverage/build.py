@@ -50,6 +50,32 @@ class Scene:
         """The views at the area level."""
         return self.seen(sectors(self.views, self.optics, self.optics.area_px_per_m(), side))
 
+    def lowest_px_per_m(self) -> float:
+        """The lowest density that anything asks for: beyond its range no view is counted on."""
+        lowest = min(self.points.px_per_m.min(initial=np.inf), self.optics.area_px_per_m())
+        return float(lowest)
+
+    def utmost_views(self, views: Polygons, side: Side = Side.EXPECTED) -> Polygons:
+        """The views as far as any place may count on them, wherever a prohibited area is near.
+
+        Far from all prohibited areas they stay as they are: nobody asks there.
+
+        Args:
+            views: of that side at the area level.
+            side: of the sectors.
+        """
+        lowest = self.lowest_px_per_m()
+        if lowest >= self.optics.area_px_per_m():
+            return views
+        reach = sectors(self.views, self.optics, lowest, side)
+        near, _ = shapely.STRtree(self.prohibited).query(
+            point_shapes(reach.xy), predicate="dwithin", distance=reach.radius_m
+        )
+        near = np.unique(near)
+        found = views.copy()
+        found[near] = self.seen(reach.take(near))
+        return found
+
     def sightings(self, views: Polygons, side: Side = Side.EXPECTED) -> tuple[Indices, Indices]:
         """Pairs (camera, point): seen at the density that the point asks for.
 
@@ -142,7 +168,7 @@ def model_of(scene: Scene) -> CoverageModel:
         point_cell=_cell_of(scene.points.xy, scene.cells),
         sees=pairs_csr(camera, point, count),
         seen_by=pairs_csr(point, camera, len(scene.points.xy)),
-        intrusions=_intrusions(scene, tree, views),
+        intrusions=_intrusions(scene, scene.utmost_views(views)),
     )
 
 
@@ -168,10 +194,8 @@ def _cell_of(xy: Floats, cells: Polygons) -> Ints:
     return found
 
 
-def _intrusions(
-    scene: Scene, tree: shapely.STRtree, views: Polygons
-) -> tuple[tuple[int, str], ...]:
-    area, camera = tree.query(scene.prohibited, predicate="intersects")
+def _intrusions(scene: Scene, views: Polygons) -> tuple[tuple[int, str], ...]:
+    camera, area = shapely.STRtree(scene.prohibited).query(views, predicate="intersects")
     overlap = shapely.area(shapely.intersection(views[camera], scene.prohibited[area]))
     into = overlap > scene.optics.intrusion_m2
     pairs = zip(camera[into].tolist(), area[into].tolist(), strict=True)

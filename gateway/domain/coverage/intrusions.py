@@ -47,16 +47,18 @@ def intrusions(
 ) -> tuple[Intrusion, ...]:
     """Who looks where none may: the surest first, then the largest overlap.
 
-    A PTZ camera counts by its home view: where it could be turned to is not judged.
+    A view counts as far as any place may count on it: where a place asks for less than the area level,
+    beyond the views of the model. A PTZ camera counts by its home view: where it could be turned to is not judged.
 
     Args:
         scene: of `build.make_scene`.
-        views: its views in each reading.
+        views: its views at the area level in each reading.
         areas: those that the scene was made of.
         plane: of the scene.
     """
     if not len(scene.prohibited):
         return ()
+    views = {side: scene.utmost_views(views[side], side) for side in Side}
     told = {area.id: area for area in areas}
     area, camera = np.unique(
         np.concatenate([_pairs(scene, views[s]) for s in Side], axis=1), axis=1

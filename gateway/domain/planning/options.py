@@ -60,8 +60,8 @@ class Options:
 
 def farthest(scene: Scene, lenses: Sequence[Lens]) -> Floats:
     """How far each lens sees at the lowest density that anything asks for."""
-    least = min(scene.points.px_per_m.min(initial=np.inf), scene.optics.area_px_per_m())
-    return np.array([lens.range_m(scene.optics, np.array([least]))[0] for lens in lenses])
+    least = np.array([scene.lowest_px_per_m()])
+    return np.array([lens.range_m(scene.optics, least)[0] for lens in lenses])
 
 
 def make_options(

@@ -95,6 +95,6 @@ def _is_own(lines: SightLines, camera: Indices, point: Ints, points: int) -> NDA
 
 
 def _sectors(scene: Scene, cameras: Indices, azimuth_deg: float) -> Sectors:
-    """The views at the area level that some cameras would have."""
-    now = sectors(scene.views, scene.optics, scene.optics.area_px_per_m()).take(cameras)
+    """The views that some cameras would have, as far as any place may count on them."""
+    now = sectors(scene.views, scene.optics, scene.lowest_px_per_m()).take(cameras)
     return replace(now, azimuth_rad=np.full(len(cameras), np.radians(azimuth_deg)))

@@ -107,7 +107,7 @@ def what_if(now: Now, changes: Sequence[Change]) -> Difference:
         count[now.sees.of(camera)] -= 1
     np.add.at(count, _sightings(now.scene, stands, reach, views), 1)
     gained_m2, lost_m2 = _areas(now, touched, views)
-    bad = intrudes(now.scene, reach)
+    bad = intrudes(now.scene, _sectors(now.scene, stands, now.scene.lowest_px_per_m()))
     return Difference(
         np.flatnonzero((now.count == 0) & (count > 0)).astype(np.int32),
         np.flatnonzero((now.count > 0) & (count == 0)).astype(np.int32),
