@@ -19,6 +19,10 @@ from gateway.ports import LedgerKind, LedgerQuery, Store
 from gateway.projection import Dimension
 
 PAGE = 1000
+AVAILABILITY_MOST = timedelta(days=92)
+AVAILABILITY_DEFAULT = timedelta(days=1)
+FIRST_YEAR = 2000
+"""Before any archive, and far enough from the first time there is to reckon with."""
 
 KEYS: Mapping[Dimension, Callable[[Camera], str]] = {
     Dimension.TOWNSHIP: lambda camera: camera.township,
@@ -58,6 +62,25 @@ async def _every(store: Store, kind: LedgerKind, since: datetime, until: datetim
         if page.next is None:
             return found
         query = replace(query, after=page.next)
+
+
+def availability_window(
+    since: datetime | None, until: datetime | None, now_at: datetime
+) -> tuple[datetime, datetime]:
+    """The window that availability is told of: the last day unless said otherwise.
+
+    Raises:
+        ValueError: what is wrong with its beginning.
+    """
+    until = min(until or now_at, now_at)
+    if until.year < FIRST_YEAR:
+        raise ValueError(f"must lie in the past, after {FIRST_YEAR}")
+    since = since or until - AVAILABILITY_DEFAULT
+    if since >= until:
+        raise ValueError("must be before `to`, and not in the future")
+    if until - since > AVAILABILITY_MOST:
+        raise ValueError(f"at most {AVAILABILITY_MOST.days} days before `to`")
+    return since, until
 
 
 async def read_availability(store: Store, since: datetime, until: datetime) -> Availability:

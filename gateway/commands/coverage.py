@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -22,7 +22,7 @@ from gateway.inventory import Inventory
 from gateway.opening import open_store
 from gateway.ports import Store
 from gateway.ports.coverage import BlindSpotQuery
-from gateway.reporting import read_availability
+from gateway.reporting import FIRST_YEAR, availability_window, read_availability
 from gateway.web.coverage_shapes import (
     IntrusionFilter,
     availability_item,
@@ -253,6 +253,8 @@ def _time(text: str, name: str) -> datetime:
         raise UsageError(f"{name}: {text!r} {error}") from None
     if at > datetime.now(UTC):
         raise UsageError(f"{name}: {text} lies ahead")
+    if at.year < FIRST_YEAR:
+        raise UsageError(f"{name}: {text} lies before any archive")
     return at
 
 
@@ -264,10 +266,12 @@ def show_availability(
     as_json: JsonOption = False,
 ) -> None:
     """Weighted place-hours seen of those due (覆盖可用率), by the weights valid at each time."""
-    until = _time(last, "--to") if last else datetime.now(UTC)
-    since = _time(first, "--from") if first else until - timedelta(days=1)
-    if since >= until:
-        raise UsageError("--from: must lie before --to")
+    begin = _time(first, "--from") if first else None
+    end = _time(last, "--to") if last else None
+    try:
+        since, until = availability_window(begin, end, datetime.now(UTC))
+    except ValueError as error:
+        raise UsageError(f"--from: {error}") from None
 
     async def work(store: Store) -> Json:
         return availability_item(await read_availability(store, since, until), since, until)
@@ -283,6 +287,9 @@ def show_availability(
 def show_past(
     time: Annotated[str, typer.Argument(help="ISO 8601 with an offset.")],
     limit: LimitOption = 20,
+    after: Annotated[
+        str, typer.Option(help="Go on after this place: `next` of the page before.")
+    ] = "",
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -290,7 +297,7 @@ def show_past(
     at = _time(time, "TIME")
 
     async def work(store: Store) -> Json:
-        found = await store.coverage.past(at, limit)
+        found = await store.coverage.past(at, limit, after or None)
         return {**past_item(found, at), "next": found.next}
 
     told = _read(config, work)

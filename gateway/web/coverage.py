@@ -4,7 +4,7 @@ Whatever computes runs in the thread that owns the state (`context.coverage.ask`
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from gateway.domain.coverage.redundancy import redundancy
 from gateway.domain.coverage.repair import repair_order
 from gateway.domain.coverage.rows import PlaceState
 from gateway.ports.coverage import BlindSpotQuery
-from gateway.reporting import read_availability
+from gateway.reporting import FIRST_YEAR, availability_window, read_availability
 from gateway.web import problems
 from gateway.web.access import Access, Handler, Route
 from gateway.web.audited import audited
@@ -41,7 +41,6 @@ from gateway.web.reply import encode, in_slices, iso, send, send_json, send_page
 from gateway.web.shapes import Json, channel_row, headline_item, row
 
 GEOJSON = "application/geo+json"
-WINDOW_MOST = timedelta(days=92)
 VIEW_NAMES = ("seeing", "unverified", "unknown", "not_seeing")
 SPOT_FILTERS = frozenset(
     {
@@ -209,16 +208,16 @@ async def get_repair_order(request: web.Request) -> web.Response:
 async def get_availability(request: web.Request) -> web.Response:
     """GET /api/v1/coverage/availability?from=&to=: place-hours seen of those due."""
     params = Params(request, {"from", "to"})
-    since, until = params.time("from"), params.time("to")
+    first, last = params.time("from"), params.time("to")
     context = request.app[CONTEXT]
     now = context.clock.utc(context.clock.now())
-    until = min(until or now, now)
-    since = since or until - timedelta(days=1)
-    if since >= until:
-        params.wrong("from", "must be before `to`, and not in the future")
-    elif until - since > WINDOW_MOST:
-        params.wrong("from", f"at most {WINDOW_MOST.days} days before `to`")
     params.check()
+    try:
+        since, until = availability_window(first, last, now)
+    except ValueError as error:
+        raise Problem(
+            problems.BAD_PARAMETERS, errors=[{"name": "from", "reason": str(error)}]
+        ) from None
     desk(request)
     found = await read_availability(context.store, since, until)
     return await send_json(request, availability_item(found, since, until), now)
@@ -232,7 +231,7 @@ async def get_past(request: web.Request) -> web.Response:
     now = context.clock.utc(context.clock.now())
     if at is None:
         params.wrong("time", "is needed")
-    elif at > now or at.year < 2000:  # noqa: PLR2004 - before any archive
+    elif at > now or at.year < FIRST_YEAR:
         params.wrong("time", "must lie in the past")
     params.check()
     key = params.cursor((str,))

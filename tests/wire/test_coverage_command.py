@@ -87,7 +87,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ]
             await store.commit(Changes(1, channels=tuple(records)))
             changes = CoverageChanges(
-                1, at(5), (blind_spot("b", 1, 5),), (interval("v", "p1", 5, 15),), basis=BASIS
+                1,
+                at(5),
+                (blind_spot("b", 1, 5),),
+                (
+                    interval("v", "p1", 5, 15),
+                    interval("w", "p0", 20, 25),
+                    interval("x", "p2", 20, 25),
+                ),
+                basis=BASIS,
             )
             await store.coverage.commit(changes)
 
@@ -127,12 +135,35 @@ def test_the_past_is_told_from_the_store(folder: Path) -> None:
     assert (told["lost"], told["designed"], told["seen"]) == (1.0, 10.25, 9.25), said
     first, last = at(0).isoformat(), (at(0) + timedelta(hours=1)).isoformat()
     code, told, said = sightline(folder, "availability", "--from", first, "--to", last)
-    assert (told["whole_h"], told["lost_h"]) == (10.25, pytest.approx(10 / 60)), said
+    assert (told["whole_h"], told["lost_h"]) == (10.25, pytest.approx(20 / 60)), said
+
+
+def test_the_past_is_told_page_by_page(folder: Path) -> None:
+    moment = at(22).isoformat()
+    _, whole, said = sightline(folder, "at", moment)
+    assert ([one["place"] for one in whole["items"]], whole["next"]) == (["p0", "p2"], None), said
+    _, first, _ = sightline(folder, "at", moment, "--limit", "1")
+    assert ([one["place"] for one in first["items"]], first["next"]) == (["p0"], "p0")
+    _, second, _ = sightline(folder, "at", moment, "--limit", "1", "--after", first["next"])
+    assert ([one["place"] for one in second["items"]], second["next"]) == (["p2"], None)
+    assert second["lost"] == whole["lost"] == 2.0
+    assert "续页：--after p0" in printed(folder, "at", moment, "--limit", "1")
+
+
+def test_availability_keeps_the_limit_of_the_api(folder: Path) -> None:
+    window = "--from", "2026-03-01T00:00:00Z", "--to", "2026-06-01T00:00:00Z"
+    assert sightline(folder, "availability", *window)[0] == 0
+    window = "--from", "2026-02-28T23:59:59Z", "--to", "2026-06-01T00:00:00Z"
+    code, told, said = sightline(folder, "availability", *window)
+    assert (code, told["error"]) == (2, "UsageError")
+    assert "--from: at most 92 days before `to`" in said
 
 
 def test_a_wrong_time_is_a_wrong_call(folder: Path) -> None:
     for wrong in (("at", "yesterday"), ("at", "2099-01-01T00:00:00Z"),
-                  ("availability", "--from", "2026-03-01")):  # fmt: skip
+                  ("at", "0001-01-01T00:00:00Z"),
+                  ("availability", "--from", "2026-03-01"),
+                  ("availability", "--to", "0001-01-01T00:00:00Z")):  # fmt: skip
         code, told, _ = sightline(folder, *wrong)
         assert (code, told["error"]) == (2, "UsageError")
 

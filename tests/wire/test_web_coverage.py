@@ -162,6 +162,8 @@ async def test_availability_and_the_past() -> None:
             "at",
             "at?time=2099-01-01T00:00:00Z",
             "availability?from=2099-01-01T00:00:00Z",
+            "availability?to=0001-01-01T00:00:00Z",
+            "availability?from=2020-01-01T00:00:00Z&to=2020-04-03T00:00:00Z",
         ):
             status, _, _ = await one.call("GET", f"/api/v1/coverage/{wrong}")
             assert status == 400
