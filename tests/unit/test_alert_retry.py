@@ -65,6 +65,14 @@ def test_what_the_center_asks_for_is_honoured_up_to_a_bound() -> None:
     assert reached(Reach(), greedy, 1000.0, RULES, 0.5).wait_until_s == 1000.0 + RULES.asked_most_s
 
 
+def test_a_center_that_asks_for_an_hour_gets_it_and_no_more_than_an_hour() -> None:
+    hour = Delivery(delivered=False, after_s=3600.0, reason="503")
+    weeks = Delivery(delivered=False, after_s=2e6, reason="503")
+
+    assert pause_s(alert("a", "k"), hour) == pause_s(alert("a", "k"), weeks) == 3600.0
+    assert reached(Reach(), hour, 0.0, RULES, 0.5).wait_until_s == 3600.0
+
+
 def test_what_is_delivered_is_settled() -> None:
     after = after_attempt(alert("a", "k"), GOOD, Reach(), at(3), RULES, 0.5)
 

@@ -22,7 +22,9 @@ class RetryRules:
         first_s / most_s: pause after the first failure of a message, doubled each time up to the most.
         give_up_s: a message older than this becomes a dead letter with its next failure ...
         attempts_least: ... once it was tried so often: what is replayed is old already.
-        asked_most_s: what `Retry-After` may ask for at most.
+        asked_most_s: what `Retry-After` may ask for at most: as long as our own longest pause. It holds
+            back everything for the center, also what is a matter of life, and a wrong date may ask for
+            weeks; after so long one attempt asks again.
         away_after: so many failures in a row, over all messages, and the center counts as away.
         probe_first_s / probe_most_s: pauses between attempts while it is away.
     """
@@ -31,7 +33,7 @@ class RetryRules:
     most_s: float = 3600.0
     give_up_s: float = 3 * 86_400.0
     attempts_least: int = 8
-    asked_most_s: float = 900.0
+    asked_most_s: float = 3600.0
     away_after: int = 3
     probe_first_s: float = 1.0
     probe_most_s: float = 15.0
