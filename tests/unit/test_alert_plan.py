@@ -25,6 +25,7 @@ from gateway.domain.alerting.cloudevent import (
     place_of,
     size,
 )
+from gateway.domain.alerting.heartbeat import heartbeat
 from gateway.domain.alerting.marks import (
     blind_spot_mark,
     incident_mark,
@@ -441,10 +442,38 @@ def message(subject: Subject, phase: AlertPhase = AlertPhase.OPEN, revision: int
     ("name", "subject", "phase", "revision"),
     [
         ("incident_opened", SMOKE, AlertPhase.OPEN, 1),
+        (
+            "incident_updated",
+            replace(
+                SMOKE,
+                last_at=after(70),
+                data={**SMOKE.data, "counts": {"signals": 4}, "reasons": ["4 signals in 70 s"]},
+            ),
+            AlertPhase.UPDATE,
+            2,
+        ),
         ("incident_closed", replace(SMOKE, ended_at=after(90)), AlertPhase.CLOSE, 2),
         ("outage_opened", UPLINK, AlertPhase.OPEN, 1),
         ("outage_updated", UPLINK, AlertPhase.UPDATE, 2),
+        (
+            "outage_closed",
+            replace(
+                UPLINK,
+                last_at=after(300),
+                ended_at=after(310),
+                data={**UPLINK.data, "counts": {"channels": 143, "open_channels": 0}},
+            ),
+            AlertPhase.CLOSE,
+            3,
+        ),
         ("blind_spot_opened", BLIND, AlertPhase.OPEN, 1),
+        (
+            "blind_spot_updated",
+            replace(BLIND, severity=Severity.CRITICAL),
+            AlertPhase.UPDATE,
+            2,
+        ),
+        ("blind_spot_closed", replace(BLIND, ended_at=after(310)), AlertPhase.CLOSE, 3),
         ("digest_closed", DIGEST, AlertPhase.CLOSE, 1),
     ],
 )
@@ -452,12 +481,59 @@ def test_messages_are_those_on_file_and_keep_to_their_schema(
     name: str, subject: Subject, phase: AlertPhase, revision: int
 ) -> None:
     found = message(subject, phase, revision)
+
+    assert found == on_file(name, found)
+    assert list(schema(subject.family).iter_errors(found)) == []
+
+
+def on_file(name: str, found: Any) -> Any:
+    """The golden file of a message; `WRITE_GOLDEN=1` makes it what was found."""
     path = GOLDEN / f"{name}.json"
     if os.environ.get("WRITE_GOLDEN"):
         path.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    return json.loads(path.read_text(encoding="utf-8"))
 
-    assert found == json.loads(path.read_text(encoding="utf-8"))
-    assert list(schema(subject.family).iter_errors(found)) == []
+
+@pytest.mark.parametrize(
+    ("name", "last"), [("heartbeat", after(-30)), ("heartbeat_before_the_first_delivery", None)]
+)
+def test_heartbeats_are_those_on_file_and_keep_to_their_schema(
+    name: str, last: datetime | None
+) -> None:
+    beat = heartbeat(
+        "center",
+        "sightline://610802",
+        T0,
+        number=2 if last else 1,
+        every_s=60.0,
+        pending=3,
+        oldest_s=12.34,
+        last_delivered_at=last,
+    )
+
+    assert beat.body == on_file(name, beat.body)
+    assert list(schema("heartbeat").iter_errors(beat.body)) == []
+    assert beat.recipient == "center"
+
+
+def test_the_schema_of_heartbeats_refuses_what_is_none() -> None:
+    beat = json.loads((GOLDEN / "heartbeat.json").read_text(encoding="utf-8"))
+
+    for wrong in ({"pending": -1}, {"number": 0}, {"last_delivered_at": 5}, {"more": 1}):
+        data = {**beat["data"], **wrong}
+        assert list(schema("heartbeat").iter_errors({**beat, "data": data})) != [], wrong
+
+
+FAMILIES = {"incident", "outage", "blind_spot"}
+
+
+def test_every_schema_and_every_phase_has_a_message_on_file() -> None:
+    names = {path.name for path in GOLDEN.glob("*.json")}
+    schemas = {path.name.partition(".")[0] for path in (data_dir("config") / "schemas").iterdir()}
+
+    assert all(any(name.startswith(one) for name in names) for one in schemas)
+    wanted = {(family, phase) for family in FAMILIES for phase in ("opened", "updated", "closed")}
+    assert {f"{family}_{phase}.json" for family, phase in wanted} <= names
 
 
 def test_the_id_of_a_message_depends_on_recipient_key_and_revision_only() -> None:
