@@ -19,7 +19,6 @@ from gateway.settings import Settings
 
 CENTER = "center"
 """The recipient that `center.url` stands for."""
-HEALTHY = frozenset({State.ONLINE, State.DEGRADED})
 
 
 async def start_desk(
@@ -77,8 +76,11 @@ def _view_of(projection: Projection, channel: ChannelId) -> ViewState:
 
 
 def _seen_good_at(projection: Projection, clock: Clock, channel: ChannelId) -> datetime | None:
-    """When its last good answer began, if it is up now."""
+    """When its last good answer began, if nothing is wrong with it now.
+
+    One with an open fault answers many a question well: its clock is right while its stream is dead.
+    """
     view = projection.channels.get(channel)
-    if view is None or view.state not in HEALTHY or view.last_good is None:
+    if view is None or view.state is not State.ONLINE or view.last_good is None:
         return None
     return clock.utc(view.last_good.started)
