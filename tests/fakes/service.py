@@ -90,6 +90,7 @@ class Service:
         done = subprocess.run(
             [*SIGHTLINE, *arguments, *config],
             capture_output=True, text=True, timeout=60, check=False,
+            env={**os.environ, **self.environment},
         )  # fmt: skip
         with self.outputs.open("a", encoding="utf-8") as file:
             file.write(done.stdout + done.stderr)
