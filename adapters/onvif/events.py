@@ -5,35 +5,22 @@ and so that a synchronization point, which tells everything again, makes no even
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 from types import MappingProxyType
 from typing import Final
 
 from adapters.onvif.notifications import Notification, device_time
+from adapters.onvif.standing import Key, Standing, States
 from adapters.onvif.topics import Fate, Meaning, Topics
 from gateway.domain.camera import Camera, ChannelId, DeviceId
 from gateway.domain.event import Event, EventSource
 from gateway.metrics import EVENT_MESSAGES
 
-STANDING: Final = 64
-"""States held active for one device; a device that invents tokens must not fill the memory."""
-AGED_AT_ONCE: Final = 200
 _NO_CHANNELS: Final[tuple[Camera, ...]] = ()
 _AGED: Final = MappingProxyType({"aged": "true"})
 _INITIAL: Final = MappingProxyType({"initialized": "true"})
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
-_Key = tuple[str, str]
-"""Topic and token."""
-
-
-@dataclass(slots=True)
-class _Standing:
-    meaning: Meaning
-    channel: ChannelId | None
-    told: float
-    """When it was last said to be active, seconds of the loop."""
 
 
 class Translator:
@@ -43,6 +30,7 @@ class Translator:
         topics: the table.
         channels: the channels of each device in use; looked up each time.
         source: pull or push.
+        states: those of who else translates the same devices; None = there is nobody.
     """
 
     def __init__(
@@ -50,18 +38,16 @@ class Translator:
         topics: Topics,
         channels: Mapping[DeviceId, Sequence[Camera]],
         source: EventSource = EventSource.ONVIF_PULL,
+        states: States | None = None,
     ) -> None:
         self.channels = channels
         self._topics = topics
         self._source = source
-        self._standing: dict[DeviceId, dict[_Key, _Standing]] = {}
-        self._doubted: dict[DeviceId, set[_Key]] = {}
-        self._to_age: list[DeviceId] = []
+        self.states = States() if states is None else states
 
     def forget(self, device: DeviceId) -> None:
         """The device left the archive."""
-        self._standing.pop(device, None)
-        self._doubted.pop(device, None)
+        self.states.forget(device)
 
     def doubt(self, events: Iterable[Event]) -> None:
         """These were not stored: what is told next of the same states is news, whatever stands here.
@@ -70,9 +56,7 @@ class Translator:
         """
         for event in events:
             if event.device is not None:
-                doubted = self._doubted.setdefault(event.device, set())
-                if len(doubted) < STANDING:
-                    doubted.add((event.topic, event.token))
+                self.states.doubt(event.device, (event.topic, event.token))
 
     def stand(self, events: Iterable[Event], now: float) -> None:
         """What the store holds of before a restart: what stands, so that its end is news.
@@ -90,9 +74,9 @@ class Translator:
                 continue
             key = (topic, event.token)
             if event.active:
-                self._hold(event.device, key, _Standing(meaning, event.channel, now))
+                self.states.hold(event.device, key, Standing(meaning, event.channel, now))
             elif event.active is False:
-                self._end(event.device, key)
+                self.states.end(event.device, key)
 
     def translate(
         self,
@@ -134,21 +118,12 @@ class Translator:
 
         To be called often: each call looks at some of the devices only.
         """
-        if not self._to_age:
-            self._to_age = list(self._standing)
-        events: list[Event] = []
-        for device in self._to_age[:AGED_AT_ONCE]:
-            held = self._standing.get(device, {})
-            for key, standing in list(held.items()):
-                if 0 < standing.meaning.ages_s <= now - standing.told:
-                    self._end(device, key)
-                    events.append(self._aged(device, key, standing, received_at))
-        del self._to_age[:AGED_AT_ONCE]
-        return events
+        return [
+            self._aged(device, key, standing, received_at)
+            for device, key, standing in self.states.end_aged(now)
+        ]
 
-    def _aged(
-        self, device: DeviceId, key: _Key, standing: _Standing, received_at: datetime
-    ) -> Event:
+    def _aged(self, device: DeviceId, key: Key, standing: Standing, received_at: datetime) -> Event:
         topic, token = key
         EVENT_MESSAGES.labels(self._source.value, "aged").inc()
         return Event(
@@ -178,40 +153,19 @@ class Translator:
     ) -> bool:
         """Note the state; False for what a synchronization point only tells again."""
         key = (topic, token)
-        doubted = self._trust(device, key)
-        held = self._standing.get(device, {})
-        standing = held.get(key)
+        doubted = self.states.trust(device, key)
+        standing = self.states.of(device).get(key)
         if active:
             if standing is not None:
                 standing.told = now
                 return doubted or operation != "Initialized"
-            self._hold(device, key, _Standing(meaning, self._channel(device, token, meaning), now))
+            channel = self._channel(device, token, meaning)
+            self.states.hold(device, key, Standing(meaning, channel, now))
             return True
-        self._end(device, key)
+        self.states.end(device, key)
         if operation in ("Initialized", "Deleted"):
             return doubted or standing is not None
         return True
-
-    def _trust(self, device: DeviceId, key: _Key) -> bool:
-        """True if it was doubted; from now on it is not."""
-        doubted = self._doubted.get(device, set())
-        if key not in doubted:
-            return False
-        doubted.discard(key)
-        if not doubted:
-            del self._doubted[device]
-        return True
-
-    def _hold(self, device: DeviceId, key: _Key, standing: _Standing) -> None:
-        held = self._standing.setdefault(device, {})
-        if key not in held and len(held) >= STANDING:
-            held.pop(next(iter(held)))
-        held[key] = standing
-
-    def _end(self, device: DeviceId, key: _Key) -> None:
-        held = self._standing.get(device)
-        if held is not None and held.pop(key, None) is not None and not held:
-            del self._standing[device]
 
     def _event(
         self,

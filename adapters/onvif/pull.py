@@ -30,6 +30,7 @@ from adapters.onvif.notifications import EmptyPulls, read_notifications, times
 from adapters.onvif.probe import OnvifProbe
 from adapters.onvif.pull_news import STORE_WAIT_S, PullNews
 from adapters.onvif.pull_point import NEVER, QUICK_S, Phase, PullPoint, recall
+from adapters.onvif.push import PushDoor
 from adapters.onvif.signing import REFUSALS, Called, Kind, ended
 from adapters.onvif.subscribing import Subscribing
 from adapters.onvif.topics import read_topics
@@ -77,7 +78,8 @@ class OnvifPullSource:
         )
         self._transport = Http1Transport(self._limits.connect_s, Keeping(KEPT))
         self._short = Subscribing(self._transport, self._logins, self._limits)
-        self._translator = Translator(read_topics(), context.channels)
+        states = context.door.states if isinstance(context.door, PushDoor) else None
+        self._translator = Translator(read_topics(), context.channels, states=states)
         self._empty = EmptyPulls()
         self._points: dict[DeviceId, PullPoint] = {}
         self._turns = Turns(self._points, self._limits.creations_per_s)
@@ -85,10 +87,9 @@ class OnvifPullSource:
         self._news = PullNews(context, self._logins, self._translator, self._probe)
         self._body = calls.pull(self._limits.pull_s, self._limits.messages)
         self._closing = False
-        self._signals: dict[DeviceId, list[Event]] = {}
-        for event in context.signals:
-            if event.device is not None and event.device in context.devices:
-                self._signals.setdefault(event.device, []).append(event)
+        if context.signals:
+            known = (event for event in context.signals if event.device in context.devices)
+            self._translator.stand(known, asyncio.get_running_loop().time())
         for device in context.devices.values():
             text = context.subscriptions.get(device.id, "")
             self._add(recall(device, text, self._push.get(device.id, "")))
@@ -123,16 +124,13 @@ class OnvifPullSource:
         for gone in self._points.keys() - devices.keys():
             self._drop(gone)
             self._translator.forget(gone)
-            self._signals.pop(gone, None)
         for device in devices.values():
             point = self._points.get(device.id)
             consumer = self._push.get(device.id, "")
             if point is not None and point.device == device and point.wanted == consumer:
                 continue
-            if point is not None:
+            if point is not None:  # what stands there is told again on its new way
                 self._drop(device.id)
-                if point.wanted != consumer:
-                    self._translator.forget(device.id)
             self._add(PullPoint(device, consumer=consumer, wanted=consumer))
 
     def came_back(self, device: DeviceId) -> None:
@@ -211,15 +209,7 @@ class OnvifPullSource:
 
     def _add(self, point: PullPoint) -> None:
         self._points[point.device.id] = point
-        if not point.consumer:
-            self._stand(point.device.id)
         self._turns.enqueue(point)
-
-    def _stand(self, device: DeviceId) -> None:
-        """It is pulled: what stood before the restart can end. Of who pushes the door knows."""
-        signals = self._signals.pop(device, None)
-        if signals is not None:
-            self._translator.stand(signals, asyncio.get_running_loop().time())
 
     def _drop(self, device: DeviceId) -> None:
         point = self._points.pop(device)
@@ -526,7 +516,6 @@ class OnvifPullSource:
         elif called.kind is Kind.UNSUPPORTED and point.consumer:
             # What a device says of itself is no help, only trying is (quirk 20): it cannot push.
             point.consumer = ""
-            self._stand(point.device.id)
             self._turns.enqueue(point)
         elif called.kind is Kind.UNSUPPORTED:
             self._wait(point, self._limits.no_service_s * (1 + 0.1 * random.random()))  # noqa: S311

@@ -16,6 +16,7 @@ from typing import Final
 from adapters.onvif.events import Translator
 from adapters.onvif.notifications import read_notifications
 from adapters.onvif.replies import Soap, read
+from adapters.onvif.standing import States
 from adapters.onvif.topics import read_topics
 from adapters.onvif.transport import BODY_LIMIT, Reply
 from gateway.domain.camera import Camera, Device, DeviceId
@@ -78,10 +79,16 @@ class PushDoor:
         """Another archive."""
         self._translator.channels = channels
         for device in self._paths.values():
-            if device.id not in devices:
+            # Who is pulled from now on keeps what stands.
+            if device.id not in channels:
                 self._translator.forget(device.id)
         self._paths = {push_path(device.id, self._key): device for device in devices.values()}
         self._heard &= devices.keys()
+
+    @property
+    def states(self) -> States:
+        """What stands at the devices that push: for who pulls the same ones when an import says so."""
+        return self._translator.states
 
     @property
     def heard(self) -> int:

@@ -342,6 +342,7 @@ class PullContext:
         probe: the ONVIF probe of the service: its budget of refused logins is shared, and it is told
             which devices it must keep no connection to.
         signals: those of before the restart, as in `EventLive`: what of them stands can end.
+        door: takes what is pushed; what stands at a device is kept when it changes from one to the other.
     """
 
     clock: "Clock"
@@ -356,6 +357,7 @@ class PullContext:
     push: Mapping[DeviceId, str] = field(default_factory=dict)
     probe: "Probe | None" = None
     signals: tuple[Event, ...] = ()
+    door: object | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,7 @@ class Pulling:
             push=self._consumers(inventory),
             probe=probe,
             signals=signals,
+            door=None if pushing is None else pushing.door,
         )
         self._source = get("sightline.event_sources", "onvif_pull")(context)
 

@@ -130,7 +130,7 @@ class Pushing:
         self._settings = settings
         self._key = read_key(settings, state_dir)
         self._path = get("sightline.event_doors", "onvif_push_path")
-        self._door = get("sightline.event_doors", "onvif_push")(
+        self.door = get("sightline.event_doors", "onvif_push")(
             clock, self._key, self._devices(inventory), inventory.channels_of, deliver, signals
         )
 
@@ -138,7 +138,7 @@ class Pushing:
     def routes(self) -> Iterable[web.RouteDef]:
         """For the service's web server."""
         proxies = frozenset(self._settings.push_proxies)
-        made = get("sightline.event_doors", "onvif_push_routes")(self._door, proxies)
+        made = get("sightline.event_doors", "onvif_push_routes")(self.door, proxies)
         return list(made)
 
     def consumers(self, inventory: Inventory) -> Mapping[DeviceId, str]:
@@ -148,11 +148,11 @@ class Pushing:
 
     def take_archive(self, inventory: Inventory) -> None:
         """Let in those that are to push now, and no others."""
-        self._door.devices_changed(self._devices(inventory), inventory.channels_of)
+        self.door.devices_changed(self._devices(inventory), inventory.channels_of)
 
     async def run(self) -> None:
         """Close stuck states, count who is heard, until cancelled."""
-        await self._door.run()
+        await self.door.run()
 
     def _devices(self, inventory: Inventory) -> Mapping[DeviceId, Device]:
         ways = events_by(inventory, self._settings)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from adapters.onvif.events import STANDING, Translator
+from adapters.onvif.events import Translator
 from adapters.onvif.notifications import (
     EmptyPulls,
     Notification,
@@ -15,6 +15,7 @@ from adapters.onvif.notifications import (
     read_notifications,
     times,
 )
+from adapters.onvif.standing import STANDING
 from adapters.onvif.topics import Fate, Meaning, Topics, normalise, read_topics
 from gateway.domain.camera import Camera, ChannelId, DeviceId
 from gateway.domain.event import Event, EventKind, EventSource
@@ -243,7 +244,7 @@ def test_what_did_not_stand_before_a_restart_does_not_end(
     held = translator(topics)
     held.stand(events, 0.0)
     assert not told(held, note(value="false", operation="Initialized"))
-    assert not held._standing
+    assert DEVICE not in held.states
 
 
 def test_what_stood_before_a_restart_ages_from_then_on(topics: Topics) -> None:
@@ -273,9 +274,9 @@ def test_a_lost_signal_never_ages(topics: Topics) -> None:
 def test_a_device_that_invents_tokens_fills_no_memory(topics: Topics) -> None:
     held = translator(topics)
     told(held, *(note(source={"Source": f"VideoSource_{n}"}) for n in range(500)))
-    assert len(held._standing[DEVICE]) == STANDING
+    assert len(held.states.of(DEVICE)) == STANDING
     held.forget(DEVICE)
-    assert not held._standing
+    assert DEVICE not in held.states
 
 
 @pytest.mark.parametrize(

@@ -302,7 +302,7 @@ async def test_stuck_motion_is_over_when_it_has_aged() -> None:
         server.signal(device, "motion", active=True)
         server.signal(device, "motion", active=False)
         await until(lambda: pulled.events)
-        held = pulled.source._translator._standing[device]
+        held = pulled.source._translator.states.of(device)
         for standing in held.values():
             standing.told -= 601.0
         await until(lambda: len(pulled.events) == 2)

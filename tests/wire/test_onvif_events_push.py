@@ -245,6 +245,54 @@ async def test_what_a_device_pushed_to_nobody_is_told_again(again: str) -> None:
         await runner.cleanup()
 
 
+@pytest.mark.parametrize("first_way", ["pull", "push"])
+@pytest.mark.parametrize("meanwhile", ["stands", "ended"])
+async def test_what_stands_is_known_on_the_new_way_of_a_device_that_changes_it(
+    first_way: str, meanwhile: str
+) -> None:
+    fleet = Fleet()
+    device = fleet.add()
+    one = fleet.devices[0].device
+    channels = {device: fleet.devices[0].channels}
+    told: list[Event] = []
+
+    async def deliver(events: Sequence[Event]) -> None:
+        told.extend(events)
+
+    async with fleet.served() as server:
+        application = web.Application()
+        pushes = {} if first_way == "pull" else {device: one}
+        door = PushDoor(LeapClock(), KEY, pushes, channels, deliver)
+        application.add_routes(push_routes(door))
+        runner = web.AppRunner(application)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        consumer = f"http://127.0.0.1:{runner.addresses[0][1]}{push_path(device, KEY)}"
+        ways = {"pull": ("", {}), "push": (consumer, {device: one})}
+        live, options = server.devices[device], {"push": {device: ways[first_way][0]}, "door": door}
+        async with Pulling([one], channels, deliver=deliver, options=options) as pulled:
+            await until(lambda: live.pulls.newest)
+            server.signal(device, "tamper", active=True)
+            await until(lambda: told)
+
+            if meanwhile == "ended":
+                live.pulls.remove_all()  # its end is told to nobody
+                server.signal(device, "tamper", active=False)
+            address, devices = ways["push" if first_way == "pull" else "pull"]
+            created = live.events.creations
+            door.devices_changed(devices, channels)
+            pulled.source.devices_changed({device: one}, channels, {device: address})
+            await until(lambda: live.events.creations > created)
+            if meanwhile == "stands":
+                await asyncio.sleep(0.5)
+                assert len(told) == 1, "what is known is told as news"
+                server.signal(device, "tamper", active=False)
+            await until(lambda: len(told) == 2)
+            assert [event.active for event in told] == [True, False]
+            assert len({event.source for event in told}) == 2
+        await runner.cleanup()
+
+
 async def test_a_device_that_is_to_push_subscribes_renews_and_is_not_pulled() -> None:
     fleet = Fleet()
     device = fleet.add()
