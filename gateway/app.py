@@ -18,7 +18,7 @@ from gateway.feed import Feed
 from gateway.inventory import Inventory
 from gateway.opening import credentials_of, make_probes, open_store
 from gateway.ports import ProbeContext, Store
-from gateway.process import calm_malloc, check_open_files, notify, rest_gc
+from gateway.process import calm_malloc, check_open_files, feed_watchdog, notify, rest_gc
 from gateway.projection import Projection
 from gateway.runtime.center import CenterLoop, make_deliverer, read_secrets
 from gateway.runtime.clock import SystemClock
@@ -40,6 +40,7 @@ from gateway.settings import Settings
 from gateway.web.access import Access, Route
 from gateway.web.app import build, serve
 from gateway.web.context import WebContext
+from gateway.web.health import CADENCES_WITHOUT_PROGRESS
 
 log = structlog.get_logger("sightline.app")
 EXPLAIN_S = 15.0
@@ -248,7 +249,8 @@ class Service:
                 pulling = self.pulling
                 stages["pushing"] = self.pushing.run
                 stages["returns"] = lambda: pulling.watch_returns(self.feed)
-        stages["watchdog"] = lambda: _watchdog(pipeline)
+        still_s = self.settings.poll.still_s(CADENCES_WITHOUT_PROGRESS)
+        stages["watchdog"] = lambda: feed_watchdog(pipeline.progress_age_s, still_s)
         stages["claim"] = lambda: _keep_claim(self.store)
         return stages
 
@@ -289,15 +291,6 @@ def _device_of(pipeline: Pipeline, channel: ChannelId) -> DeviceId:
     if camera is None or camera.device not in pipeline.poller.targets:
         raise Refused("this channel is not polled: it is decommissioned or unknown")
     return camera.device
-
-
-async def _watchdog(pipeline: Pipeline) -> None:
-    """Feed systemd's watchdog from progress, never from a free-running timer."""
-    interval_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 2_000_000
-    while True:
-        await asyncio.sleep(interval_s or 10.0)
-        if interval_s and pipeline.progress_age_s() < interval_s:
-            notify("WATCHDOG=1")
 
 
 async def _keep_claim(store: Store) -> None:

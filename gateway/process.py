@@ -1,11 +1,13 @@
 """The process: open files, memory, garbage, and what systemd is told. No decision of the service is here."""
 
+import asyncio
 import contextlib
 import ctypes
 import gc
 import os
 import resource
 import socket
+from collections.abc import Callable
 
 import structlog
 
@@ -54,6 +56,20 @@ def calm_malloc() -> None:
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(M_MMAP_THRESHOLD, 128 * 1024)
         libc.mallopt(M_ARENA_MAX, 1)  # a heap a worker thread would be kept for ever
+
+
+async def feed_watchdog(age_s: Callable[[], float], limit_s: float) -> None:
+    """Feed systemd's watchdog from progress, never from a free-running timer; until cancelled.
+
+    Args:
+        age_s: seconds since the last progress.
+        limit_s: nothing is fed when progress is older, and than the half of `WATCHDOG_USEC`.
+    """
+    interval_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 2_000_000
+    while True:
+        await asyncio.sleep(interval_s or 10.0)
+        if interval_s and age_s() < max(interval_s, limit_s):
+            notify("WATCHDOG=1")
 
 
 def notify(state: str) -> None:

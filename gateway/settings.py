@@ -112,6 +112,13 @@ class PollSettings(_Section):
             return self.heightened_cadence_s
         return min(self.cadence_s, max(self.cadence_s / 2, self.check_s))
 
+    def still_s(self, cadences: int) -> float:
+        """How long no check may end before something is wrong: some cadences.
+
+        A signed check alone may take four times `check_s`: with a short cadence that is what counts.
+        """
+        return max(cadences * self.cadence_s, 8 * self.check_s)
+
 
 class JudgeSettings(_Section):
     """How answers become states."""

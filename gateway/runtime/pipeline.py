@@ -302,8 +302,11 @@ class Pipeline:
             reasons.append("inventory: no archive has been imported")
         elif self.projection.first_round_at is None:
             reasons.append(f"first round: {self.poller.unasked} devices not yet asked")
-        if self.progress_age_s() > 2 * self.settings.poll.cadence_s:
+        now = self.clock.now()
+        if now - self.progress > 2 * self.settings.poll.cadence_s:
             reasons.append("judge: no progress for two cadences")
+        if now - self.poller.progress > self.settings.poll.still_s(2):
+            reasons.append("poller: no check has ended for two cadences")
         return reasons
 
     def report(self) -> dict[str, object]:
@@ -324,8 +327,12 @@ class Pipeline:
         }
 
     def progress_age_s(self) -> float:
-        """Seconds since the judge last finished a batch."""
-        return self.clock.now() - self.progress
+        """Seconds since judge and poller both got on: the older of the two.
+
+        The judge turns without observations too, and event channels bring some without a check: only
+        the poller itself can tell that checks still end.
+        """
+        return self.clock.now() - min(self.progress, self.poller.progress)
 
     async def close(self) -> None:
         """Settle what is certain, write everything that waits, close the probes."""

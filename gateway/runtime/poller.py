@@ -90,6 +90,8 @@ class Poller:
         self.on_stall: Callable[[Instant, Instant], None] = lambda _began, _ended: None
         """Told of each stall of the loop that voids checks."""
         self._turned: float = NEVER
+        self.progress: Instant = clock.now()
+        """When a check last ended, or nothing was under way. What an event channel brings is none."""
         self._credit = float(settings.recheck_rate)
         self._round: tuple[int, float] = (0, 0.0)
 
@@ -206,6 +208,8 @@ class Poller:
         self._credit = min(
             self.settings.recheck_rate, self._credit + TICK_S * self.settings.recheck_rate
         )
+        if not self._tasks and not self._waiting:
+            self.progress = now  # nothing was due: all devices may be heard by their events
         if not self.out.room:
             return
         waiting, self._waiting = self._waiting, {}
@@ -291,6 +295,7 @@ class Poller:
             self.limits.release(target.device, target.uplink, dead=dead)
             for due in self._held.pop(target.device.id, {}).values():
                 self.wishes.put(replace(due, at=self.clock.now(), routine=False))
+        self.progress = self.clock.now()
         if answer.verdict is Verdict.NO_ANSWER and self._stalled(answer):
             answer = replace(answer, verdict=Verdict.COULD_NOT_TELL, cause=None)
         device = target.device.id

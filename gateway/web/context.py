@@ -44,12 +44,17 @@ class CoverageDesk(Protocol):
         """What the last recount found, and when."""
         ...
 
+    @property
+    def recount_failure(self) -> tuple[str, datetime] | None:
+        """Why the last attempt at a recount came to nothing, and when; None = it did not."""
+        ...
+
     async def ask(self, question: Callable[[Present], T]) -> T:
         """Answer in the thread that owns the state; raises `Unavailable` until there is one."""
         ...
 
     async def recount(self) -> Difference:
-        """Count again from scratch."""
+        """Count again from scratch; raises `Unavailable` where that fails."""
         ...
 
 
@@ -173,7 +178,7 @@ class WebContext:
         center_secrets: those that may sign what the center posts.
         intake: takes messages of sensors; None where no way for them is set.
         stats: what the service measures of itself (see runtime/stats.py).
-        progress_age_s: seconds since the judge last finished a batch (for /livez and the watchdog).
+        progress_age_s: seconds since poller and judge both got on (for /livez and the watchdog).
     """
 
     settings: Settings

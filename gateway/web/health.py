@@ -32,13 +32,13 @@ log = structlog.get_logger("sightline.web")
 
 
 async def livez(request: web.Request) -> web.Response:
-    """GET /livez: the judge makes progress."""
+    """GET /livez: checks end, and the judge takes them."""
     Params(request, ()).check()
     context = request.app[CONTEXT]
     age_s = round(context.progress_age_s(), 3)
-    limit_s = CADENCES_WITHOUT_PROGRESS * context.settings.poll.cadence_s
+    limit_s = context.settings.poll.still_s(CADENCES_WITHOUT_PROGRESS)
     if age_s > limit_s:
-        detail = f"the judge has finished no batch for {age_s:.0f} s (limit {limit_s:.0f} s)"
+        detail = f"poller or judge has made no progress for {age_s:.0f} s (limit {limit_s:.0f} s)"
         raise Problem(problems.NO_PROGRESS, detail, extra={"progress_age_s": age_s})
     content = {"status": "ok", "progress_age_s": age_s, "limit_s": limit_s}
     return await send_json(request, content, context.projection.as_of)
