@@ -48,7 +48,8 @@ def intrusions(
     """Who looks where none may: the surest first, then the largest overlap.
 
     A view counts as far as any place may count on it: where a place asks for less than the area level,
-    beyond the views of the model. A PTZ camera counts by its home view: where it could be turned to is not judged.
+    beyond the views of the model. A PTZ camera counts by its home view: where it could be turned to
+    is not judged.
 
     Args:
         scene: of `build.make_scene`.
