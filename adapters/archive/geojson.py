@@ -1,18 +1,17 @@
 """Reader of GeoJSON (RFC 7946): a feature is a row, its geometry a column of JSON text."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 
-from adapters.archive.limits import MAX_CELL, MAX_COLUMNS, MAX_ROWS, check_size
+from adapters.archive.limits import MAX_CELL, MAX_COLUMNS, MAX_ROWS, check_size, fitting
 from adapters.archive.tables import decode
 from gateway.errors import ArchiveError
 from gateway.ports import RawTable
 
 GEOMETRY = "geometry"
-MAX_GEOMETRY = 4 * 1024 * 1024
-"""Characters of one geometry."""
 
 
 def read_geojson(content: bytes, file: str) -> RawTable:
@@ -23,17 +22,15 @@ def read_geojson(content: bytes, file: str) -> RawTable:
     """
     check_size(content, file)
     text, encoding = decode(content, file)
-    try:
-        document = orjson.loads(text.removeprefix("\ufeff"))
-    except orjson.JSONDecodeError as error:
-        raise ArchiveError(f"{file}: line {error.lineno}: not JSON: {error.msg}") from None
+    document, write = _parsed(text.removeprefix("\ufeff"), file)
     features = document.get("features") if isinstance(document, dict) else None
     if not isinstance(features, list):
         raise ArchiveError(f"{file}: not a GeoJSON FeatureCollection: there is no list of features")
     if len(features) > MAX_ROWS:
         raise ArchiveError(f"{file}: {len(features):,} features; at most {MAX_ROWS:,} are read")
     rows = tuple(
-        (number, _row(feature, file, number)) for number, feature in enumerate(features, start=1)
+        (number, _row(feature, file, number, write))
+        for number, feature in enumerate(features, start=1)
     )
     columns = tuple(dict.fromkeys(column for _, row in rows for column in row))
     if len(columns) > MAX_COLUMNS:
@@ -41,7 +38,30 @@ def read_geojson(content: bytes, file: str) -> RawTable:
     return RawTable(file, columns, rows, encoding)
 
 
-def _row(feature: Any, file: str, number: int) -> dict[str, str]:  # noqa: ANN401 - JSON
+def _parsed(text: str, file: str) -> tuple[Any, Callable[[Any], str]]:
+    """The document, and what writes parts of it as text again.
+
+    Some tools write NaN and Infinity, which JSON does not have. They are read, so that their row is
+    refused for it, and not the file.
+    """
+    try:
+        return orjson.loads(text), lambda value: orjson.dumps(value).decode()
+    except orjson.JSONDecodeError as error:
+        wrong = ArchiveError(f"{file}: line {error.lineno}: not JSON: {error.msg}")
+    try:
+        document = json.loads(text)
+        orjson.dumps(document)  # what else is no JSON stays refused, such as half of a character
+    except (TypeError, ValueError, RecursionError):
+        raise wrong from None
+    return document, lambda value: json.dumps(value, separators=(",", ":"))
+
+
+def _row(
+    feature: Any,  # noqa: ANN401 - JSON
+    file: str,
+    number: int,
+    write: Callable[[Any], str],
+) -> dict[str, str]:
     where = f"{file}: feature {number}"
     if not isinstance(feature, dict) or feature.get("type") != "Feature":
         raise ArchiveError(f"{where}: not a Feature")
@@ -52,10 +72,10 @@ def _row(feature: Any, file: str, number: int) -> dict[str, str]:  # noqa: ANN40
     if "id" in feature:
         row.setdefault("id", _text(feature["id"]))
     geometry = feature.get("geometry")
-    row[GEOMETRY] = "" if geometry is None else orjson.dumps(geometry).decode()
     for name, text in row.items():
-        if len(text) > (MAX_GEOMETRY if name == GEOMETRY else MAX_CELL):
+        if name != GEOMETRY and len(text) > MAX_CELL:
             raise ArchiveError(f"{where}: {name[:40]} has {len(text):,} characters: too many")
+    row[GEOMETRY] = "" if geometry is None else fitting(write(geometry))
     return row
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from gateway.domain.archive_fields import holds_shapes
+from gateway.domain.archive_table import TOO_LONG_GEOMETRY
 from gateway.errors import ArchiveError
 from gateway.ports import RawTable
 
@@ -10,6 +12,8 @@ MAX_ROWS = 200_000
 MAX_COLUMNS = 256
 MAX_CELL = 32_767
 """Characters in a cell: what a spreadsheet allows."""
+MAX_GEOMETRY = 4 * 1024 * 1024
+"""Characters of one geometry: far above what the most vertices that are used can take."""
 
 HEADER_WITHIN = 20
 """Rows above the header (titles, remarks) at most."""
@@ -27,6 +31,11 @@ def check_size(content: bytes, file: str) -> None:
         raise ArchiveError(
             f"{file}: {len(content):,} bytes; at most {MAX_BYTES:,} are read: split the file"
         )
+
+
+def fitting(geometry: str) -> str:
+    """A geometry, or what stands for one that nobody should read: its row is refused, not the file."""
+    return geometry if len(geometry) <= MAX_GEOMETRY else TOO_LONG_GEOMETRY
 
 
 def table_of(file: str, rows: Sequence[tuple[int, Sequence[str]]], encoding: str) -> RawTable:
@@ -56,12 +65,14 @@ def table_of(file: str, rows: Sequence[tuple[int, Sequence[str]]], encoding: str
     if len(body) > MAX_ROWS:
         raise ArchiveError(f"{file}: {len(body):,} rows; at most {MAX_ROWS:,} are read")
     filled: list[tuple[int, Mapping[str, str]]] = []
+    shapes = [column for column in columns if holds_shapes(column)]
     for number, cells in body:
         values = dict(zip(columns, cells, strict=False))
+        values |= {column: fitting(values[column]) for column in shapes if column in values}
         for extra in range(len(columns), len(cells)):
             if cells[extra] or extra >= len(header):
                 values[f"#{extra + 1}"] = cells[extra]
-        longest = max(map(len, cells), default=0)
+        longest = max((len(text) for name, text in values.items() if name not in shapes), default=0)
         if longest > MAX_CELL:
             raise ArchiveError(
                 f"{file}: row {number}: a cell of {longest:,} characters; at most {MAX_CELL:,}"

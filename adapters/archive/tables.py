@@ -8,7 +8,7 @@ from datetime import date, datetime, time, timedelta
 
 from python_calamine import CalamineError, CalamineWorkbook, SheetVisibleEnum
 
-from adapters.archive.limits import HEADER_WITHIN, MAX_ROWS, check_size, table_of
+from adapters.archive.limits import HEADER_WITHIN, MAX_BYTES, MAX_ROWS, check_size, table_of
 from gateway.errors import ArchiveError
 from gateway.ports import RawTable
 
@@ -41,6 +41,7 @@ def read_csv(content: bytes, file: str) -> RawTable:
     check_size(content, file)
     text, encoding = decode(content, file)
     delimiter = _delimiter(text)
+    csv.field_size_limit(MAX_BYTES)  # of this process; `table_of` says how long which cell may be
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: list[tuple[int, Sequence[str]]] = []
     try:

@@ -252,6 +252,16 @@ LOOKUP: dict[Kind, dict[str, str]] = {kind: _lookup(kind) for kind in Kind}
 """Per kind: plain name -> key."""
 
 
+_SHAPES = frozenset(
+    name for names in LOOKUP.values() for name, key in names.items() if key == "geometry"
+)
+
+
+def holds_shapes(column: str) -> bool:
+    """Whether a column, as written, may hold geometries: those are longer than any other cell."""
+    return plain_name(column) in _SHAPES
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
     """What the columns of one file mean.

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from gateway.domain.archive_context import ArchiveContext
 from gateway.domain.archive_fields import plain_name
 from gateway.domain.archive_places import VILLAGE_DIGITS
-from gateway.domain.archive_table import Cells, Table
+from gateway.domain.archive_table import TOO_LONG_GEOMETRY, Cells, Table
 from gateway.domain.archive_values import narrow, parse_number, parse_yes
 from gateway.domain.camera import DivisionCode, GridId
-from gateway.domain.coverage.geometry_check import check_geometry
+from gateway.domain.coverage.geometry_check import check_geometry, too_many_vertices
 from gateway.domain.coverage.ladder import Ladder
 from gateway.domain.coverage.optics import PlaceKind
 from gateway.domain.coverage.place import (
@@ -184,7 +184,7 @@ def _geometry(table: Table, row: int, cells: Cells, kind: str = "") -> Geometry 
             geometry = None
     elif (position := _position(table, row, cells)) is not None:
         geometry = {"type": "Point", "coordinates": list(position)}
-    problem = check_geometry(geometry)
+    problem = too_many_vertices() if text == TOO_LONG_GEOMETRY else check_geometry(geometry)
     if problem is None and isinstance(geometry, dict) and str(geometry["type"]).endswith(kind):
         return {"type": geometry["type"], "coordinates": geometry["coordinates"]}
     seen = problem.english if problem else f"it must be a {kind} or Multi{kind}"

@@ -199,7 +199,7 @@ def read_polygons(text: str) -> Polygons | None:
             tuple(tuple(_point(p) for p in ring) for ring in polygon)
             for polygon in ([coordinates] if kind == "Polygon" else coordinates)
         )
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
     rings = [ring for polygon in polygons for ring in polygon]
     closed = all(len(ring) >= _RING_POINTS and ring[0] == ring[-1] for ring in rings)

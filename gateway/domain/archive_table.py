@@ -14,6 +14,9 @@ Cells = dict[str, str]
 EXTRA = "#"
 """Readers name cells beyond the header `#<column number>`."""
 
+TOO_LONG_GEOMETRY = '{"type":"too long"}'
+"""What a reader puts in the place of a geometry that is longer than any that could be used."""
+
 _POINTED = frozenset({Kind.CAMERAS, Kind.CANDIDATES, Kind.SENSORS})
 """Files whose rows are points: a geometry is only another way to write a position."""
 
@@ -126,6 +129,6 @@ def point_of(geometry: str) -> Cells:
         if shape["type"] != "Point":
             return {}
         longitude, latitude, *_ = shape["coordinates"]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return {}
     return {"longitude": str(longitude), "latitude": str(latitude)}

@@ -281,6 +281,15 @@ class Store(Protocol):
         """Apply what is missing, under a lock; the names of what was applied."""
         ...
 
+    async def check_schema(self) -> None:
+        """Return when the schema is that of this release; changes nothing.
+
+        Raises:
+            NoSchema: there is none yet.
+            NotMigrated: it is older.
+        """
+        ...
+
     async def ping(self) -> None:
         """Return when the store answers."""
         ...
@@ -425,7 +434,8 @@ class RawTable:
     Attributes:
         columns: header names as written in the file.
         rows: (row number as a person sees it, values by header); the geometry of a GeoJSON
-            feature stands under the column `geometry` as JSON text.
+            feature stands under the column `geometry` as JSON text. One that is too long to be
+            used is `domain.archive_table.TOO_LONG_GEOMETRY`: its row is refused, not the file.
         encoding: for the report.
     """
 

@@ -12,6 +12,7 @@ from archive_files import FOLDER, raw
 from adapters.archive import geojson, limits, tables
 from adapters.archive.geojson import read_geojson
 from adapters.archive.tables import cell_text, read_csv, read_xlsx
+from gateway.domain.archive_table import TOO_LONG_GEOMETRY
 from gateway.errors import ArchiveError
 
 TEXT = "设备编码,设备名称\n61080200001320000001,东门\n"
@@ -231,6 +232,45 @@ def test_too_many_features_and_properties_are_refused(monkeypatch: pytest.Monkey
 def test_a_deeply_nested_document_is_refused() -> None:
     with pytest.raises(ArchiveError, match="not JSON"):
         read_geojson(b'{"features":' + b"[" * 5000 + b"]" * 5000 + b"}", "a.geojson")
+
+
+HUGE = b"[" + b"[109.73,38.28]," * 300_000 + b"[109.73,38.28]]"
+
+
+def test_a_geometry_of_any_length_leaves_the_other_rows_alone() -> None:
+    feature = b'{"type":"Feature","id":%d,"geometry":{"type":"LineString","coordinates":%s}}'
+    content = (
+        b'{"features":[' + feature % (1, HUGE) + b"," + feature % (2, b"[[1,2],[3,4]]") + b"]}"
+    )
+    first, second = read_geojson(content, "a.geojson").rows
+    assert first == (1, {"id": "1", "geometry": TOO_LONG_GEOMETRY})
+    assert second[1]["geometry"] == '{"type":"LineString","coordinates":[[1,2],[3,4]]}'
+
+
+@pytest.mark.parametrize("column", ["geometry", "图形"])
+def test_a_shape_in_a_table_may_be_longer_than_any_other_cell(column: str) -> None:
+    long = "[" + "[109.73,38.28]," * 20_000 + "[1,2]]"
+    text = f'id,{column}\n1,"{long}"\n2,"{HUGE.decode()}"\n3,x\n4\n'
+    rows = read_csv(text.encode(), "a.csv").rows
+    assert [cells.get(column) for _, cells in rows] == [long, TOO_LONG_GEOMETRY, "x", None]
+
+
+def test_numbers_that_json_does_not_have_are_read_and_kept() -> None:
+    feature = '{"type":"Feature","id":"%s","geometry":{"type":"Point","coordinates":[%s,38.28]}}'
+    text = ",".join(feature % row for row in (("门", "NaN"), ("b", "-Infinity"), ("c", "109.73")))
+    rows = read_geojson(('{"features":[' + text + "]}").encode(), "a.geojson").rows
+    assert [cells["geometry"] for _, cells in rows] == [
+        '{"type":"Point","coordinates":[NaN,38.28]}',
+        '{"type":"Point","coordinates":[-Infinity,38.28]}',
+        '{"type":"Point","coordinates":[109.73,38.28]}',
+    ]
+    assert rows[0][1]["id"] == "门"
+
+
+def test_half_of_a_character_is_refused_with_and_without_such_numbers() -> None:
+    for number in ("1", "NaN"):
+        with pytest.raises(ArchiveError, match="not JSON"):
+            read_geojson(b'{"features":[],"a":"\\ud800","b":%b}' % number.encode(), "a.geojson")
 
 
 def test_the_fixture_files_are_in_the_encodings_they_claim() -> None:

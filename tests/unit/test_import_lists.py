@@ -10,6 +10,7 @@ from archive_files import OPTIONS, good
 
 from gateway.coverage_config import load_ladder, load_place_kinds
 from gateway.domain.archive_fields import LISTS, Kind, detect_kind
+from gateway.domain.archive_table import TOO_LONG_GEOMETRY
 from gateway.domain.camera import Camera, ChannelId, DeviceId
 from gateway.domain.coverage.place import PlaceList
 from gateway.domain.coverage.suggest import suggest_places
@@ -110,6 +111,8 @@ def test_a_row_that_breaks_one_rule_is_reported_by_row_and_column(code: str) -> 
     [
         ("nonsense", "no GeoJSON"),
         ("[" * 100_000, "no GeoJSON"),
+        (TOO_LONG_GEOMETRY, "more than 20000 vertices"),
+        ('{"type":"Point","coordinates":[NaN,38.28]}', "not a finite number"),
         (json.dumps({"type": "Point", "coordinates": [38.28, 109.73]}), "swapped"),
         (
             json.dumps({"type": "LineString", "coordinates": [[109.7, 38.2], [109.7, 38.2]]}),
@@ -121,6 +124,13 @@ def test_a_row_that_breaks_one_rule_is_reported_by_row_and_column(code: str) -> 
 def test_a_geometry_that_cannot_be_used_is_told_why(geometry: str, said: str) -> None:
     (repair,) = plan(Kind.PLACES, {**PLACE, "geometry": geometry}).repairs
     assert said in repair.reason
+
+
+def test_a_site_of_a_geometry_that_cannot_be_read_has_no_position() -> None:
+    bare = {key: text for key, text in SITE.items() if key not in {"longitude", "latitude"}}
+    for text in (TOO_LONG_GEOMETRY, "[" * 100_000):
+        (repair,) = plan(Kind.CANDIDATES, {**bare, "geometry": text}).repairs
+        assert repair.code == "missing_position"
 
 
 def test_a_building_is_an_area() -> None:

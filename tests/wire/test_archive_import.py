@@ -314,6 +314,39 @@ def test_the_command_shows_the_difference_and_the_repair_list(tmp_path: Path) ->
     assert "已导入 imported as" in done.stdout
 
 
+def test_a_monstrous_geometry_or_no_number_costs_its_row_and_not_the_file(tmp_path: Path) -> None:
+    rows = [
+        ("million", "Polygon", "[[" + "[109.73,38.28]," * 1_000_000 + "[109.73,38.28]]]"),
+        ("nan", "Point", "[NaN,38.28]"),
+        ("good", "Point", "[109.73,38.28]"),
+    ]
+    features = ",".join(
+        f'{{"type":"Feature","properties":{{"id":"{name}","kind":"school"}},'
+        f'"geometry":{{"type":"{kind}","coordinates":{coordinates}}}}}'
+        for name, kind, coordinates in rows
+    )
+    places = tmp_path / "places.geojson"
+    places.write_text(f'{{"type":"FeatureCollection","features":[{features}]}}')
+    table = tmp_path / "places.csv"
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows([
+            ("id", "kind", "geometry"),
+            *((name, "school", f'{{"type":"{kind}","coordinates":{coordinates}}}')
+              for name, kind, coordinates in rows),
+        ])  # fmt: skip
+    for given, first in ((places, 1), (table, 2)):
+        state = tmp_path / given.suffix
+        done = sightline("import", "places", given, "--yes", "--json", state=state)
+        assert done.returncode == 0, done.stderr
+        document = json.loads(done.stdout)
+        assert document["counts"]["places"] == 1
+        monster, nan = document["repairs"]
+        assert (monster["code"], monster["row"]) == ("unusable_geometry", first)
+        assert "vertices" in monster["reason"]
+        assert (nan["code"], nan["row"]) == ("unusable_geometry", first + 1)
+        assert "not a finite number" in nan["reason"]
+
+
 def test_json_holds_the_whole_plan(tmp_path: Path) -> None:
     done = sightline("import", *GOOD[:3], FOLDER / "bad-mac.csv", "--json", state=tmp_path)
     document = json.loads(done.stdout)

@@ -52,7 +52,7 @@ def check_geometry(geojson: object) -> GeometryProblem | None:
     try:
         points, rings = _read(geojson.get("coordinates"), _NESTING[kind])
     except _TooMany:
-        return _problem("too_many_vertices")
+        return too_many_vertices()
     except (TypeError, OverflowError):
         return _problem("bad_coordinates")
     if not len(points):
@@ -60,6 +60,11 @@ def check_geometry(geojson: object) -> GeometryProblem | None:
     if not np.isfinite(points).all():
         return _problem("not_finite")
     return _check_position(points) or _check_form(kind, rings, geojson)
+
+
+def too_many_vertices() -> GeometryProblem:
+    """What is wrong with a geometry that was too long even to be read."""
+    return _problem("too_many_vertices")
 
 
 class _TooMany(Exception):
