@@ -1,61 +1,41 @@
 """The event source of the whole fleet: one pull point a device, one long poll on each, one loop for all.
 
-    queue -> create -> pull -> reply -> events -> deliver -> pull ...
-                        ^  |                        |
-                        |  +-> nothing new ---------+-> observe (the device lives)
-                        +- renew (80 % of its life), prove (after a refusal), wait (after trouble)
-
 A pull that waits costs a connection and a `PullPoint`: no task, no timer, no parser. What is due stands in
-one heap, looked at every `TICK_S`. Short calls (`subscribing.py`) are tasks of a second.
+one heap, looked at every `TICK_S`. What happens to one point is `pull_cycle.py`.
 docs/adr/0010 tells what was measured.
 """
 
 import asyncio
-import random
-import secrets
 from collections import Counter
-from collections.abc import Coroutine, Mapping, Sequence
-from datetime import datetime
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import structlog
 
-from adapters.dial import Trouble
-from adapters.onvif import auth, budget
-from adapters.onvif import event_calls as calls
+from adapters.onvif import budget
 from adapters.onvif.events import Translator
 from adapters.onvif.http1 import Http1Transport
 from adapters.onvif.logins import Logins
-from adapters.onvif.notifications import EmptyPulls, read_notifications, times
 from adapters.onvif.probe import OnvifProbe
-from adapters.onvif.pull_news import STORE_WAIT_S, PullNews
-from adapters.onvif.pull_point import NEVER, QUICK_S, Phase, PullPoint, recall
+from adapters.onvif.pull_cycle import PullCycle
+from adapters.onvif.pull_news import PullNews
+from adapters.onvif.pull_point import Phase, PullPoint, recall
 from adapters.onvif.push import PushDoor
-from adapters.onvif.signing import REFUSALS, Called, Kind, ended
-from adapters.onvif.subscribing import Subscribing
+from adapters.onvif.signing import Kind
 from adapters.onvif.topics import read_topics
-from adapters.onvif.transport import Keeping, NoReply, Reply
+from adapters.onvif.transport import Keeping
 from adapters.onvif.turns import Turns
-from gateway.domain.camera import Camera, Device, DeviceId
-from gateway.domain.event import Event
-from gateway.domain.observation import (
-    AuthScheme,
-)
+from gateway.domain.camera import Camera, DeviceId
 from gateway.errors import StoreUnavailable
-from gateway.metrics import PULL_POINTS, PULLS, SUBSCRIBES
+from gateway.metrics import PULL_POINTS
 from gateway.ports.events import DevicesToPull, PullContext
 
 log = structlog.get_logger("sightline.pull")
 TICK_S: Final = 0.05
 KEPT: Final = 20_000
 """Connections of pulls, at most: as many as there may be devices."""
-AFTER_MESSAGES_S: Final = 0.25
-"""Messages that come one by one are fetched together."""
-_REBOOT_JITTER_S: Final = 3.0
-_PAUSED_S: Final = 60.0
 _METRICS_EVERY: Final = 40
 _CLOSING: Final = 100
-_OK: Final = 200
 
 
 class OnvifPullSource:
@@ -77,16 +57,15 @@ class OnvifPullSource:
             else Logins(context.clock, context.credentials, {}, budget.Breaker())
         )
         self._transport = Http1Transport(self._limits.connect_s, Keeping(KEPT))
-        self._short = Subscribing(self._transport, self._logins, self._limits)
         states = context.door.states if isinstance(context.door, PushDoor) else None
         self._translator = Translator(read_topics(), context.channels, states=states)
-        self._empty = EmptyPulls()
         self._points: dict[DeviceId, PullPoint] = {}
         self._turns = Turns(self._points, self._limits.creations_per_s)
-        self._tasks: set[asyncio.Task[None]] = set()
         self._news = PullNews(context, self._logins, self._translator, self._probe)
-        self._body = calls.pull(self._limits.pull_s, self._limits.messages)
-        self._closing = False
+        self._cycle = PullCycle(
+            context, self._points, self._turns, self._transport, self._logins, self._translator,
+            self._news,
+        )  # fmt: skip
         if context.signals:
             known = (event for event in context.signals if event.device in context.devices)
             self._translator.stand(known, asyncio.get_running_loop().time())
@@ -151,7 +130,7 @@ class OnvifPullSource:
 
     async def run(self) -> None:
         """Pull until cancelled."""
-        self._spawn(self._news.save())
+        self._cycle.tasks.spawn(self._news.save())
         self._resume()
         turns = 0
         try:
@@ -163,20 +142,18 @@ class OnvifPullSource:
                     for state, count in self.states().items():
                         PULL_POINTS.labels(state).set(count)
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._cycle.tasks.cancel()
 
     async def close(self) -> None:
         """Unsubscribe what there is time for; the rest stays remembered, and is reused."""
-        self._closing = True
+        self._cycle.closing = True
         for device in self._points:
             self._transport.let_go(device)
         slots = asyncio.Semaphore(_CLOSING)
 
         async def end(point: PullPoint) -> None:
             async with slots:
-                called = await self._short.unsubscribe(point)
+                called = await self._cycle.short.unsubscribe(point)
                 if called.kind is not Kind.LOST:
                     point.lose()
                     self._news.unsaved[point.device.id] = ""
@@ -200,12 +177,12 @@ class OnvifPullSource:
     def step(self, now: float) -> None:
         """Do what is due."""
         for point in self._turns.due(now):
-            self._act(point, now)
+            self._cycle.act(point, now)
         for point in self._turns.begun(now):
-            self._begin(point)
-        aged = self._translator.age(now, self._utc())
+            self._cycle.begin(point)
+        aged = self._translator.age(now, self._cycle.utc())
         if aged:
-            self._spawn(self._store(aged))
+            self._cycle.tasks.spawn(self._news.store(aged))
 
     def _add(self, point: PullPoint) -> None:
         self._points[point.device.id] = point
@@ -220,333 +197,7 @@ class OnvifPullSource:
 
     def _resume(self) -> None:
         """After a restart of the loop: what was under way begins anew."""
-        self._closing = False
+        self._cycle.closing = False
         for point in self._points.values():
             if point.phase is Phase.BUSY:
                 self._turns.enqueue(point)
-
-    def _wait(self, point: PullPoint, seconds: float) -> None:
-        self._turns.at(point, Phase.WAITING, asyncio.get_running_loop().time() + seconds)
-
-    def _act(self, point: PullPoint, now: float) -> None:
-        if point.phase is Phase.PULLING:
-            self._transport.give_up(point.device.id)
-        elif point.where is None or now > point.ends_at > 0:
-            self._renounce(point)
-        else:
-            self._pull(point)
-
-    def _begin(self, point: PullPoint) -> None:
-        """Its turn in the queue came: with a remembered subscription try that one first."""
-        if point.where is None:
-            self._busy(point, self._create(point))
-        elif point.consumer:
-            self._busy(point, self._renew(point))
-        else:
-            self._busy(point, self._prove(point))
-
-    def _busy(self, point: PullPoint, work: Coroutine[Any, Any, None]) -> None:
-        point.phase = Phase.BUSY
-        point.due = NEVER
-        self._spawn(work)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            asyncio.get_running_loop().call_exception_handler(
-                {"message": "a pull failed inside the gateway", "exception": error}
-            )
-
-    def _utc(self) -> datetime:
-        return self._clock.utc(self._clock.now())
-
-    # --- one pull
-
-    def _pull(self, point: PullPoint) -> None:
-        """Send the next pull, without a task where that can be."""
-        loop = asyncio.get_running_loop()
-        device = point.device
-        if self._closing or self._points.get(device.id) is not point:
-            return
-        if point.consumer:
-            self._await_pushes(point)
-            return
-        credential = self._logins.credential(device)
-        if credential is None or not self._logins.known_good(device.id, credential):
-            self._busy(point, self._prove(point))
-            return
-        now = loop.time()
-        if point.good and point.renews and now >= point.renew_at:
-            self._busy(point, self._renew(point))
-            return
-        digest = self._logins.of(device.id).scheme is AuthScheme.DIGEST
-        if digest and point.challenge is None:
-            self._busy(point, self._pull_awaited(point))
-            return
-        path = self._short.path(point)
-        template = self._short.template(point, "PullMessages", self._body)
-        headers = template.headers
-        if digest and point.challenge is not None:
-            body = template.fill({}, signed=False)
-            proof = auth.authorization(point.challenge, credential, path, secrets.token_hex(8))
-            headers = {**headers, "Authorization": proof}
-        else:
-            created = self._logins.device_utc(point.offset_s)
-            token = auth.token_values(credential, secrets.token_bytes(16), created)
-            body = template.fill(token, signed=True)
-        if not self._transport.ask(device, path, body, headers, self._replied):
-            self._busy(point, self._connect(point))
-            return
-        if point.challenge is not None:
-            # Used by being sent: a device that hangs up without a reply has counted it, and refuses the
-            # same count again.
-            point.challenge = None if point.single_use else point.challenge.used
-        point.sent_at = now
-        self._turns.at(point, Phase.PULLING, now + self._limits.pull_s + self._limits.grace_s)
-
-    def _await_pushes(self, point: PullPoint) -> None:
-        """It pushes: nothing to do, and no connection to hold, until its subscription is renewed."""
-        self._transport.let_go(point.device.id)
-        point.good = True
-        if point.renew_at > asyncio.get_running_loop().time():
-            self._turns.at(point, Phase.PUSHING, point.renew_at)
-        else:
-            self._busy(point, self._renew(point))
-
-    async def _connect(self, point: PullPoint) -> None:
-        limit = asyncio.get_running_loop().time() + self._limits.connect_s
-        failed = await self._transport.connect(point.device, limit)
-        if self._points.get(point.device.id) is not point:
-            self._transport.let_go(point.device.id)
-        elif failed is None:
-            self._pull(point)
-        else:
-            self._lost(point)
-
-    def _replied(self, device: Device, outcome: Reply | NoReply) -> None:
-        """A pull ended."""
-        point = self._points.get(device.id)
-        if point is None or point.phase is not Phase.PULLING:
-            return
-        now = asyncio.get_running_loop().time()
-        if isinstance(outcome, NoReply):
-            self._unanswered(point, outcome, now)
-        elif outcome.status == _OK and outcome.flaw is None and self._empty.is_known(outcome.body):
-            self._news.heard(point, self._empty.current(outcome.body), outcome)
-            self._tell_again(point)
-            self._emptied(point, now)
-        else:
-            self._take(point, ended(outcome), outcome, now)
-
-    async def _pull_awaited(self, point: PullPoint) -> None:
-        """For Digest without a challenge at hand."""
-        asked = await self._short.challenge(point)
-        if self._points.get(point.device.id) is not point:
-            return
-        if asked is not None:
-            point.challenge = asked
-            self._pull(point)
-            return
-        loop = asyncio.get_running_loop()
-        point.sent_at = loop.time()
-        called = await self._short.pull_awaited(point)
-        if self._points.get(point.device.id) is point:
-            self._take(point, called, None, loop.time())
-
-    def _unanswered(self, point: PullPoint, outcome: NoReply, now: float) -> None:
-        """The connection ended, or the time did, without a reply."""
-        if outcome.trouble is not Trouble.CLOSED:
-            self._lost(point)
-            return
-        # Some close a pull after ten seconds, whatever was asked: as good as empty (quirk 24).
-        PULLS.labels("closed").inc()
-        if now - point.sent_at >= QUICK_S:
-            point.quick = 0
-            self._pull(point)
-            return
-        pause_s = point.pause_after_quick()
-        if point.keeps_hanging_up:
-            self._lost(point)
-        else:
-            self._wait(point, 0.0 if point.quick == 1 else pause_s)
-
-    def _take(self, point: PullPoint, called: Called, reply: Reply | None, now: float) -> None:
-        """A reply that is not one of the known empty ones."""
-        if called.kind is Kind.LOST:
-            self._lost(point)
-        elif called.kind is Kind.PAUSED:
-            self._paused(point)
-        elif called.kind in REFUSALS:
-            self._refused(point, called, reply)
-        elif called.kind is not Kind.GOOD or called.soap is None:
-            self._faulted(point, called)
-        elif called.soap.name != "PullMessagesResponse":
-            self._faulted(point, Called(Kind.UNUSABLE, called.soap.name[:60]))
-        else:
-            told = times(called.soap.content)
-            if not point.renews and told.life_s is not None:
-                point.ends_at = now + told.life_s  # pulling may prolong it (quirk 21)
-            notes = read_notifications(called.soap.content)
-            self._news.heard(point, told.current, reply)
-            self._tell_again(point)
-            if not notes:
-                if reply is not None and not called.soap.mended and reply.flaw is None:
-                    self._empty.learn(reply.body)
-                self._emptied(point, now)
-                return
-            PULLS.labels("messages").inc()
-            point.quick = 0
-            events = self._translator.translate(point.device.id, notes, self._utc(), now)
-            full = len(notes) >= self._limits.messages
-            self._busy(point, self._deliver(point, events, 0.0 if full else AFTER_MESSAGES_S))
-
-    def _tell_again(self, point: PullPoint) -> None:
-        """After a good pull only: who returned with another password must be found by what asks for it."""
-        if point.missed and point.synchronizes and point.renews:
-            point.renew_at = 0.0  # the renewal asks for the present state too
-
-    def _emptied(self, point: PullPoint, now: float) -> None:
-        PULLS.labels("empty").inc()
-        if now - point.sent_at >= min(QUICK_S, self._limits.pull_s / 2):
-            point.quick = 0
-            self._pull(point)
-        else:
-            self._wait(point, point.pause_after_quick())
-
-    async def _deliver(self, point: PullPoint, events: Sequence[Event], pause_s: float) -> None:
-        """Store what was told, then pull on: a device is not asked for more than can be kept."""
-        try:
-            if events:
-                await self._store(events)
-        except asyncio.CancelledError:  # the loop is begun anew, and the device has told it
-            self._translator.doubt(events)
-            point.missed = True
-            raise
-        if self._points.get(point.device.id) is point:
-            self._wait(point, pause_s)
-
-    async def _store(self, events: Sequence[Event]) -> None:
-        wait_s, most_s = STORE_WAIT_S
-        while True:
-            try:
-                await self._context.deliver(events)
-            except StoreUnavailable:
-                await asyncio.sleep(wait_s * (1 + random.random()))  # noqa: S311 - spread
-                wait_s = min(most_s, wait_s * 2)
-            else:
-                return
-
-    # --- what went wrong
-
-    def _lost(self, point: PullPoint) -> None:
-        """No reply, or no connection: long enough alone, never a storm (quirk 26)."""
-        PULLS.labels("lost").inc()
-        # A reply may have been on its way, and is told once only; so is what was pushed meanwhile.
-        point.missed = True
-        self._news.live(point, live=False)
-        self._transport.let_go(point.device.id)
-        spread = 1.0 + 0.5 * random.random()  # noqa: S311 - spread, not a secret
-        self._wait(point, self._limits.backoff_s * spread)
-
-    def _refused(self, point: PullPoint, called: Called, reply: Reply | None) -> None:
-        """A login that was good is refused: find out why, within the budget."""
-        PULLS.labels("refused").inc()
-        if reply is not None:
-            asked = auth.challenge(reply.challenges)
-            if point.challenge is None or asked is None or not asked.stale:
-                self._logins.count_refusal(point.device.id)
-            if point.challenge is not None and asked is not None and not asked.stale:
-                # A used nonce refused without `stale`: one a request (quirk 7).
-                point.single_use = True
-            point.challenge = None
-            self._news.refused(point)
-            self._busy(point, self._prove(point))
-        else:
-            self._news.login(point, called)
-            self._paused(point)
-
-    def _faulted(self, point: PullPoint, called: Called) -> None:
-        """The subscription is not known there any more, or never worked."""
-        PULLS.labels("fault").inc()
-        was_good = point.good
-        point.lose()
-        self._news.note(point)
-        if was_good:
-            # Rebooted, or ended by somebody else (quirk 19): a new one, in its turn.
-            point.failures = 0
-            self._wait(point, random.random() * _REBOOT_JITTER_S)  # noqa: S311 - spread
-            return
-        point.failures += 1
-        log.debug("a pull was answered by a fault", device=point.device.id, detail=called.detail)
-        self._news.live(point, live=False)
-        self._wait(point, point.backoff_s(self._limits.backoff_s, self._limits.backoff_most_s))
-
-    def _paused(self, point: PullPoint) -> None:
-        """Nothing may be signed now; looked at again soon, which costs the device nothing."""
-        self._news.live(point, live=False)
-        seconds = min(_PAUSED_S, self._logins.resumes_in_s(point.device.id) + 1.0)
-        self._wait(point, max(_PAUSED_S / 4, seconds) * (1 + 0.25 * random.random()))  # noqa: S311
-
-    def _renounce(self, point: PullPoint) -> None:
-        """Its subscription ended, or there is none: stand in the queue for another."""
-        if point.where is not None:
-            point.lose()
-        self._turns.enqueue(point)
-
-    # --- short calls
-
-    async def _create(self, point: PullPoint) -> None:
-        called = await self._short.create(point)
-        if self._points.get(point.device.id) is not point:
-            return
-        SUBSCRIBES.labels(_OUTCOMES.get(called.kind, "fault")).inc()
-        if called.kind is Kind.GOOD:
-            self._news.note(point)
-            self._pull(point)
-        elif called.kind in (Kind.PAUSED, *REFUSALS):
-            self._news.login(point, called)
-            self._paused(point)
-        elif called.kind is Kind.LOST:
-            self._lost(point)
-        elif called.kind is Kind.UNSUPPORTED and point.consumer:
-            # What a device says of itself is no help, only trying is (quirk 20): it cannot push.
-            point.consumer = ""
-            self._turns.enqueue(point)
-        elif called.kind is Kind.UNSUPPORTED:
-            self._wait(point, self._limits.no_service_s * (1 + 0.1 * random.random()))  # noqa: S311
-        else:
-            point.failures += 1
-            self._wait(point, point.backoff_s(self._limits.backoff_s, self._limits.backoff_most_s))
-
-    async def _prove(self, point: PullPoint) -> None:
-        point.sent_at = NEVER
-        called = await self._short.prove(point)
-        if self._points.get(point.device.id) is point:
-            self._take(point, called, None, asyncio.get_running_loop().time())
-
-    async def _renew(self, point: PullPoint) -> None:
-        called = await self._short.renew(point)
-        if self._points.get(point.device.id) is not point:
-            return
-        if called.kind is Kind.LOST:
-            self._lost(point)
-        elif called.kind in (Kind.PAUSED, *REFUSALS):
-            self._news.refused(point)
-            self._paused(point)
-        elif point.consumer and called.kind is not Kind.GOOD:
-            self._faulted(point, called)
-        else:
-            self._pull(point)
-
-
-_OUTCOMES: Final = {
-    Kind.GOOD: "good",
-    Kind.UNSUPPORTED: "unsupported",
-    Kind.LOST: "lost",
-    Kind.PAUSED: "refused",
-} | dict.fromkeys(REFUSALS, "refused")

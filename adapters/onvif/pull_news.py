@@ -1,6 +1,8 @@
-"""What the pulls tell others: that devices live, what was learned of their logins, where they are pulled."""
+"""What the pulls tell others: events, that devices live, what was learned of them, where they are pulled."""
 
 import asyncio
+import random
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -13,6 +15,7 @@ from adapters.onvif.signing import MOVED_S, Called
 from adapters.onvif.transport import Reply
 from adapters.onvif.verdict import HALF_SECOND_S, SERVICE, WITH_CLOCK
 from gateway.domain.camera import DeviceId
+from gateway.domain.event import Event
 from gateway.domain.observation import (
     Answer,
     FaultCause,
@@ -128,6 +131,18 @@ class PullNews:
     def note(self, point: PullPoint) -> None:
         """Remember where a device is pulled now."""
         self.unsaved[point.device.id] = remember(point)
+
+    async def store(self, events: Sequence[Event]) -> None:
+        """Deliver until it is stored."""
+        wait_s, most_s = STORE_WAIT_S
+        while True:
+            try:
+                await self._context.deliver(events)
+            except StoreUnavailable:
+                await asyncio.sleep(wait_s * (1 + random.random()))  # noqa: S311 - spread
+                wait_s = min(most_s, wait_s * 2)
+            else:
+                return
 
     async def save(self) -> None:
         """Write references as they come, until cancelled."""

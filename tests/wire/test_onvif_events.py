@@ -427,7 +427,7 @@ async def test_what_was_told_by_a_reply_that_was_lost_is_told_again() -> None:
         live = server.devices[device]
         point = live.pulls.newest
         assert point is not None
-        pulled.source._lost(pulled.source._points[device])
+        pulled.source._cycle.lost(pulled.source._points[device])
         await until(lambda: not live.connections)
         server.signal(device, "tamper", active=True)
         point.waiting_messages.clear()

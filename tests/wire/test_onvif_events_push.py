@@ -235,7 +235,7 @@ async def test_what_a_device_pushed_to_nobody_is_told_again(again: str) -> None:
         elif again == "outage":
             first.source.came_back(device)
         else:
-            first.source._lost(first.source._points[device])
+            first.source._cycle.lost(first.source._points[device])
             first.source.came_back(device)
             first.source._points[device].renew_at = 0.0
         await until(lambda: pushed)
