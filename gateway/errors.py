@@ -5,6 +5,7 @@
     │   ├── SettingsError     a setting is wrong: key, value, reason
     │   ├── ArchiveError      an archive file cannot be read as a whole
     │   └── NotMigrated       the store answers, without the schema of this release
+    │       └── NoSchema      it is empty
     ├── Unavailable           try again later; nothing was lost
     │   ├── StoreUnavailable  the system of record does not answer now
     │   └── StoreTaken        another service works on the system of record
@@ -41,6 +42,10 @@ class ArchiveError(UsageError):
 
 class NotMigrated(UsageError):
     """The store answers, but its schema is missing, or older than this release."""
+
+
+class NoSchema(NotMigrated):
+    """The store answers, and nothing was ever made in it."""
 
 
 class Unavailable(SightlineError):

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 import structlog
 
 from gateway.domain.camera import CheckBy
-from gateway.errors import UsageError
+from gateway.errors import NoSchema, UsageError
 from gateway.ports import Probe, ProbeContext, Store
 from gateway.registry import get
 from gateway.runtime.credentials import OpenedCredentials
@@ -30,15 +30,22 @@ def make_store(settings: Settings) -> Store:
 
 @contextlib.asynccontextmanager
 async def open_store(
-    settings: Settings, *, migrate: bool = True, claim: bool = False, create: bool = True
+    settings: Settings, *, migrate: bool = False, claim: bool = False, create: bool = True
 ) -> AsyncIterator[Store]:
-    """An open store with the current schema; closed at the end.
+    """An open store with the schema of this release; closed at the end.
 
     Args:
         settings: where the store is.
-        migrate: bring the schema up to this release.
-        claim: be the one service on it.
-        create: make an embedded one where there is none.
+        migrate: bring an older schema up to this release. Not for a question, nor for a line that is
+            added: a service of the older release may be working on it.
+        claim: be the one service on it, which brings the schema up to this release, too.
+        create: make an embedded one where there is none, and a schema where the store is empty.
+
+    Raises:
+        NotMigrated: the schema is older, or there is none, and may be neither made nor changed here.
+        StoreUnavailable: it does not answer.
+        StoreTaken: another process is the service.
+        UsageError: there is no store, or its schema is of a newer release.
     """
     store = make_store(settings)
     if not create and not await store.exists():
@@ -51,13 +58,24 @@ async def open_store(
     try:
         if claim:  # first: a store that a service works on is not migrated under its feet
             await store.claim()
-        if migrate:
-            applied = await store.migrate()
-            if applied:
-                log.info("schema migrated", applied=list(applied))
+        if migrate or claim:
+            await _migrate(store)
+        else:
+            try:
+                await store.check_schema()
+            except NoSchema:
+                if not create:
+                    raise
+                await _migrate(store)
         yield store
     finally:
         await store.close()
+
+
+async def _migrate(store: Store) -> None:
+    applied = await store.migrate()
+    if applied:
+        log.info("schema migrated", applied=list(applied))
 
 
 def make_probes(context: ProbeContext) -> Mapping[CheckBy, Probe]:

@@ -104,6 +104,9 @@ class MemoryStore:
         self._is_open = True
         return []
 
+    async def check_schema(self) -> None:
+        """There is no schema that could be older."""
+
     async def ping(self) -> None:
         """Return while it is open."""
         self.check_open()

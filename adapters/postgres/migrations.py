@@ -7,7 +7,7 @@ from importlib import resources
 
 from adapters.postgres.database import LONG_S, Connection, Database
 from adapters.postgres.queries import SQL
-from gateway.errors import UsageError
+from gateway.errors import NoSchema, NotMigrated, UsageError
 
 UPGRADE_S = 3600.0
 """Limit of a migration: it may build an index on tens of millions of rows."""
@@ -76,6 +76,28 @@ async def check(database: Database) -> None:
     async with database.connection() as connection:
         if await connection.fetchval(SQL["migration_home_exists"]):
             missing(await _applied(connection), known())
+
+
+async def require(database: Database) -> None:
+    """Return when the schema is that of this release.
+
+    Raises:
+        NoSchema: there is none yet.
+        NotMigrated: it is older.
+        UsageError: as `check`.
+    """
+    async with database.connection() as connection:
+        there = await connection.fetchval(SQL["migration_home_exists"])
+        applied = await _applied(connection) if there else []
+    if not applied:
+        raise NoSchema("the store has no schema yet: `sightline import FILE` makes it")
+    todo = missing(applied, known())
+    if todo:
+        lacks = ", ".join(migration.name for migration in todo)
+        raise NotMigrated(
+            f"the schema is older than this release (it lacks {lacks}); run `sightline migrate`, "
+            "once no service of the older release works on it"
+        )
 
 
 async def _applied(connection: Connection) -> list[tuple[str, str]]:

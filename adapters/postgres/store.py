@@ -96,6 +96,15 @@ class PostgresStore:
         await self._connect()
         return await migrations.apply(self._database)
 
+    async def check_schema(self) -> None:
+        """Return when the schema is that of this release.
+
+        Raises:
+            NoSchema: there is none yet.
+            NotMigrated: it is older.
+        """
+        await migrations.require(self._database)
+
     async def ping(self) -> None:
         """Return when the store answers."""
         if self.embedded is not None and self.embedded.trouble:

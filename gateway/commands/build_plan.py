@@ -24,7 +24,7 @@ from gateway.what_if import WhatIfDesk
 
 async def read(settings: Settings) -> tuple[Inventory, PlaceList]:
     """Read archive and places beside the service."""
-    async with open_store(settings, migrate=False, create=False) as store:
+    async with open_store(settings, create=False) as store:
         inventory = await store.load_inventory(shapes=False)
         return inventory, await store.coverage.load_places()
 

@@ -22,7 +22,7 @@ from gateway.commands.options import (
     run_async,
     settings_from,
 )
-from gateway.errors import NotMigrated, SightlineError
+from gateway.errors import NoSchema, NotMigrated, SightlineError
 from gateway.inventory import Inventory
 from gateway.opening import make_store, open_store
 from gateway.process import SPARE_FILES
@@ -94,13 +94,16 @@ async def _store(settings: Settings) -> tuple[Diagnosis, Inventory]:
             return Diagnosis("store", Level.WARN, found, fix), Inventory()
         async with (
             asyncio.timeout(60),
-            open_store(settings, migrate=False, create=False) as store,
+            open_store(settings, create=False) as store,
         ):
             await store.ping()
             inventory = await store.load_inventory(shapes=False)
-    except NotMigrated:
-        fix = "sightline migrate, or sightline import FILE: it migrates first"
+    except NoSchema:
+        fix = "sightline import FILE makes it, or sightline migrate"
         return Diagnosis("store", Level.WARN, "answers; no schema yet", fix), Inventory()
+    except NotMigrated as error:
+        fix = "stop a service of the older release; then sightline migrate, or start the new service"
+        return Diagnosis("store", Level.WARN, f"answers; {error}", fix), Inventory()
     except (SightlineError, OSError, TimeoutError) as error:
         fix = (
             "check store.dsn, and that the state directory can be written; then `sightline migrate`"

@@ -29,7 +29,7 @@ from gateway.commands.options import (
 from gateway.commands.own_addresses import own_addresses
 from gateway.domain.archive_fields import LISTS, Kind, detect_kind
 from gateway.domain.datum import Datum, parse_datum
-from gateway.errors import Refused, UsageError
+from gateway.errors import NoSchema, Refused, UsageError
 from gateway.importing import ImportOptions, Plan, kind_of
 from gateway.opening import make_store, open_store
 from gateway.ports import AuditEntry, Credential, RawTable, Role, Store
@@ -369,13 +369,19 @@ async def _import_lists(
 @contextlib.asynccontextmanager
 async def _store_for(settings: Settings, request: ImportRequest) -> AsyncIterator[Store]:
     """The store; for a dry run where there is none yet, an empty one that leaves no trace."""
-    if request.dry_run and not await make_store(settings).exists():
-        empty: Store = registry.get("sightline.stores", "memory")("memory:")
-        await empty.open()
-        yield empty
+    if not request.dry_run:
+        async with open_store(settings, migrate=True) as store:
+            yield store
         return
-    async with open_store(settings) as store:
-        yield store
+    there: Store | None = None
+    async with contextlib.AsyncExitStack() as held:
+        if await make_store(settings).exists():
+            with contextlib.suppress(NoSchema):
+                there = await held.enter_async_context(open_store(settings, create=False))
+        if there is None:
+            there = registry.get("sightline.stores", "memory")("memory:")
+            await there.open()
+        yield there
 
 
 def _outcome(prepared: Prepared, request: ImportRequest, *, applied: bool) -> str:

@@ -46,6 +46,12 @@ async def ids(store: Store, kind: LedgerKind, **query: Any) -> list[str]:
     return [row.id for row in await all_rows(store, kind, **query)]
 
 
+async def test_a_migrated_store_has_the_schema_of_the_release(store: Store) -> None:
+    await store.check_schema()
+    assert list(await store.migrate()) == []
+    await store.check_schema()
+
+
 async def test_a_store_is_claimed_again_and_again_and_takes_batches(store: Store) -> None:
     await store.claim()
     await store.commit(Changes(1))
