@@ -139,6 +139,11 @@ COVERAGE_DIFFERENCE = Gauge(
     ["what"],
     registry=REGISTRY,
 )
+RECOUNT_FAILED = Gauge(
+    "sightline_coverage_recount_failed",
+    "1 = the last attempt to count coverage again came to nothing",
+    registry=REGISTRY,
+)
 RECOUNT_TIMESTAMP = Gauge(
     "sightline_coverage_last_recount_timestamp_seconds",
     "When coverage was last counted again from scratch",

@@ -1,16 +1,21 @@
 """Makes the present of coverage out of archive and ledger."""
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from gateway.domain.camera import ChannelId
 from gateway.domain.coverage.figures import Divided, Headline, headline
 from gateway.domain.coverage.live import Rows
 from gateway.domain.coverage.model import CoverageModel
 from gateway.domain.coverage.present import CameraFacts, Present
-from gateway.domain.coverage.sight import Sight
+from gateway.domain.coverage.sight import Row, Sight
 from gateway.domain.ledger import Changes
 from gateway.inventory import Inventory
+from gateway.ports import LedgerKind, LedgerQuery, Store
 from gateway.projection import Projection
+
+LOOK_BACK_S = 300.0
+PAGE = 1_000
 
 
 def apply_changes(
@@ -54,3 +59,28 @@ def divided_of(inventory: Inventory) -> Divided:
         {grid: cell.village for grid, cell in inventory.grids.items()},
         {code: division.parent or "" for code, division in inventory.divisions.items()},
     )
+
+
+async def read_ledger(store: Store, since: datetime | None) -> list[Row]:
+    """Outages and faults that stood since a time, so that nothing that came and went is lost."""
+    if since is None:
+        return []
+    rows: list[Row] = []
+    for kind in (LedgerKind.OUTAGES, LedgerKind.FAULTS):
+        query = LedgerQuery(since=since - timedelta(seconds=LOOK_BACK_S), limit=PAGE)
+        while True:
+            page = await store.ledger(kind, query)
+            rows += page.rows
+            if page.next is None:
+                break
+            query = replace(query, after=page.next)
+    return rows
+
+
+def with_open(projection: Projection, ledger: list[Row]) -> list[Row]:
+    """The ledger, and what the judge holds open: that may not have been written yet."""
+    rows: dict[str, Row] = {row.id: row for row in ledger}
+    for view in projection.order:
+        held: list[Row] = [*([view.outage] if view.outage else ()), *view.faults.values()]
+        rows |= {row.id: row for row in held}
+    return list(rows.values())

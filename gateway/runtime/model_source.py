@@ -11,7 +11,7 @@ import os
 import pickle
 import struct
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,6 +34,8 @@ _HEAD = struct.Struct("!Q")
 SHAPES = ("views", "reach", "cells")
 CALM_S = 10.0
 PARTS = 3
+PART_S = 600.0
+"""A part of the model that takes longer is given up: imports wait for it."""
 NICE = 10
 """Of the child while it makes what nobody waits for."""
 
@@ -195,3 +197,25 @@ def _write(value: Part) -> None:
     part = packed(value)
     sys.stdout.buffer.write(_HEAD.pack(len(part)) + part)
     sys.stdout.buffer.flush()
+
+
+async def next_part(parts: AsyncIterator[Part]) -> Part:
+    """The next part of a model.
+
+    Raises:
+        Unavailable: it does not come.
+    """
+    try:
+        async with asyncio.timeout(PART_S):
+            return await anext(parts)
+    except TimeoutError:
+        raise Unavailable(f"a part of the model took more than {PART_S:g} s") from None
+    except StopAsyncIteration:
+        raise Unavailable("a part of the model is missing") from None
+
+
+async def end_parts(parts: AsyncIterator[Part]) -> None:
+    """Give up what is still to come."""
+    closing: Callable[[], Awaitable[None]] | None = getattr(parts, "aclose", None)
+    if closing is not None:
+        await closing()

@@ -76,6 +76,10 @@ async def get_headline(request: web.Request) -> web.Response:
     content["by"] = None if what is None else what.value
     content["parts"] = []
     content["recount"] = _recounted(asked)
+    failure = asked.recount_failure
+    content["recount_failure"] = (
+        None if failure is None else {"at": failure[1], "reason": failure[0]}
+    )
     if what is not None:
         inventory = request.app[CONTEXT].projection.inventory
         parts = await asked.ask(lambda p: by(what, p.state, p.places, p.divided, p.designed_m2))

@@ -15,7 +15,7 @@ from fakes.small_model import district
 from gateway.domain.coverage.live import CoverageState
 from gateway.domain.coverage.model import CoverageModel
 from gateway.domain.coverage.plane import DISTRICT
-from gateway.domain.coverage.recount import recount
+from gateway.domain.coverage.recount import recount, snapshot
 from gateway.domain.coverage.sight import Bounds, Cause, ViewChange
 from gateway.domain.coverage.view import ViewState
 
@@ -96,7 +96,7 @@ def random_walk(model: CoverageModel) -> dict[str, float]:
         state.apply([one], one.when.at)
     walked = time.perf_counter() - began
     began = time.perf_counter()
-    difference = recount(state)
+    difference = recount(snapshot(state))
     return {
         "mean_ms": 1e3 * walked / TRANSITIONS,
         "recount_s": time.perf_counter() - began,

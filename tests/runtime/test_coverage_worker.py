@@ -1,23 +1,27 @@
 """The coverage worker: a second consumer of the judge, with its own transactions and restarts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pytest
-from fakes.clock import FakeClock
+import shapely
+from fakes.clock import FakeClock, turns, within
 from fakes.small_model import model_of
 from shapely.geometry import box
 
 from adapters.memory import MemoryStore
+from gateway.domain.alerting.rows import Alert, AlertPhase
 from gateway.domain.archive import ImportRecord
 from gateway.domain.camera import Camera, ChannelId, Device, DeviceId, NodeId
 from gateway.domain.coverage.figures import PlaceFacts
 from gateway.domain.coverage.model import CoverageModel, Floats
 from gateway.domain.coverage.place import PlaceId
+from gateway.domain.coverage.recount import Difference, Snapshot, recount
 from gateway.domain.coverage.rows import BlindSpot, CoverageChanges, PlaceState
 from gateway.domain.ledger import (
     Changes,
@@ -32,8 +36,10 @@ from gateway.domain.observation import FaultCause, OutageCause
 from gateway.errors import StoreUnavailable, Unavailable
 from gateway.feed import Feed
 from gateway.inventory import Inventory
+from gateway.metrics import RECOUNT_FAILED
 from gateway.ports.coverage import BlindSpotQuery
 from gateway.projection import Projection
+from gateway.runtime import coverage_recount
 from gateway.runtime.coverage import CoverageWorker
 from gateway.runtime.model_source import Built, packed, unpacked
 
@@ -342,6 +348,157 @@ async def test_a_difference_from_the_recount_is_told(desk: Desk) -> None:
     await desk.worker.ask(lambda present: present.state.counters.counts.__iadd__(1))
     difference = await desk.worker.recount()
     assert difference.points == 2
+
+
+@pytest.fixture
+def slow_recount(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Counting waits for this event, as it waits for GEOS where half of a fleet is down."""
+    done = threading.Event()
+
+    def slow(held: Snapshot) -> Difference:
+        assert done.wait(10.0)
+        return recount(held)
+
+    monkeypatch.setattr(coverage_recount, "recount", slow)
+    return done
+
+
+async def test_rows_of_an_outage_are_written_while_a_recount_runs(
+    desk: Desk, slow_recount: threading.Event
+) -> None:
+    counting = asyncio.create_task(desk.worker.recount())
+    try:
+        await asyncio.sleep(0.05)
+        await desk.lose(0)
+        async with asyncio.timeout(1.0):
+            await desk.turn()
+        assert set(await desk.spots(open_only=True)) == {"c0000"}
+        assert not counting.done()
+    finally:
+        slow_recount.set()
+    assert not await counting  # against the state as it was when it began
+    assert not await desk.worker.recount()
+
+
+async def test_who_asks_while_a_recount_runs_gets_its_answer(
+    desk: Desk, slow_recount: threading.Event
+) -> None:
+    both = asyncio.gather(desk.worker.recount(), desk.worker.recount())
+    await asyncio.sleep(0.05)
+    slow_recount.set()
+    first, second = await both
+    assert first is second
+
+
+async def test_a_view_that_was_lost_on_the_way_is_found_by_the_recount(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coverage_recount, "LOOK_AGAIN_S", 0.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(desk.worker, "submit", lambda _: None)
+        await desk.lose(0)
+    await desk.turn()
+    difference = await desk.worker.recount()
+    assert (difference.views, difference.points, bool(difference)) == (1, 0, True)
+
+
+async def test_a_view_that_only_lags_is_no_difference(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[Changes[datetime]] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(desk.worker, "submit", held.append)
+        await desk.lose(0)
+    monkeypatch.setattr(coverage_recount, "LOOK_AGAIN_S", 0.1)
+    counting = asyncio.create_task(desk.worker.recount())
+    await asyncio.sleep(0.05)
+    desk.worker.submit(held[0])
+    assert not await counting
+
+
+async def test_a_row_that_the_store_lost_is_found_by_the_recount(desk: Desk) -> None:
+    lost = await desk.lose(0)
+    await desk.turn()
+    spot = (await desk.spots())["c0000"]
+    assert (await desk.worker.recount()).stored == 0
+    closed = replace(spot, ended_at=desk.now())
+    await desk.store.coverage.commit(CoverageChanges(desk.sequence, desk.now(), (closed,)))
+    assert (await desk.worker.recount()).stored == 1
+    shifted = replace(spot, failed_at=lost.failed_at - _s(1))
+    await desk.store.coverage.commit(CoverageChanges(desk.sequence, desk.now(), (shifted,)))
+    assert (await desk.worker.recount()).stored == 1
+
+
+async def test_a_store_that_is_away_is_no_difference(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away() -> None:
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(desk.store.coverage, "load", away)
+    difference = await desk.worker.recount()
+    assert (difference.stored, bool(difference)) == (None, False)
+
+
+async def test_rows_that_move_while_the_store_is_asked_are_no_difference(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = desk.store.coverage.load
+
+    async def late() -> Any:
+        await desk.lose(0)
+        await desk.turn()
+        return await load()
+
+    monkeypatch.setattr(desk.store.coverage, "load", late)
+    assert not await desk.worker.recount()
+    assert await desk.spots(open_only=True)
+
+
+async def test_the_nightly_recount_outlives_an_error_and_tells_of_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Snapshot) -> Difference:
+        raise shapely.GEOSException("TopologyException")
+
+    worker, nights = desk.worker, asyncio.create_task(desk.worker.recounts.nightly())
+    try:
+        await turns()
+        desk.clock.move(15.4 * 3600)  # it is 12:00 in Shanghai, and the recount is due at 3:30
+        await turns()
+        assert (worker.difference, worker.recount_failure) == (None, None)
+        with monkeypatch.context() as patched:
+            patched.setattr(coverage_recount, "recount", broken)
+            desk.clock.move(0.2 * 3600)
+            await within(_until(lambda: worker.recount_failure is not None))
+            with pytest.raises(Unavailable, match="see the log"):
+                await worker.recount()
+        assert worker.recount_failure is not None
+        assert "see the log" in worker.recount_failure[0]
+        assert RECOUNT_FAILED._value.get() == 1
+        desk.clock.move(24 * 3600)
+        await within(_until(lambda: worker.difference is not None))
+        assert worker.difference == (Difference(), desk.now())
+        assert RECOUNT_FAILED._value.get() == 0
+    finally:
+        nights.cancel()
+    assert worker.recounts.failure is None
+
+
+async def _until(true: Callable[[], bool]) -> None:
+    while not true():  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.01)
+
+
+async def test_alerts_alone_are_written(desk: Desk) -> None:
+    await desk.turn()
+    alert = Alert("a1", "incident", 1, AlertPhase.OPEN, "center", desk.now(), {})
+    desk.worker.outbox.warn([alert])
+    woken: list[bool] = []
+    desk.worker.alerts_written = lambda: woken.append(True)
+    await desk.worker.flush()
+    assert woken == [True]
+    assert await desk.store.events.alert("a1") is not None
 
 
 async def test_questions_wait_for_the_model() -> None:

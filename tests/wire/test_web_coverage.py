@@ -14,6 +14,7 @@ from fakes.coverage_town import box as box_at
 from fakes.coverage_town import camera, cell, optics, point
 from fakes.small_model import model_of
 from fakes.web_service import WebService, channel, district, running
+from shapely import GEOSException
 from shapely.geometry import box, shape
 
 from gateway.domain.coverage.build import make_scene
@@ -26,7 +27,7 @@ from gateway.domain.ledger import Changes, ChannelRecord, GapReason, GatewayGap,
 from gateway.domain.observation import OutageCause
 from gateway.ports import Role
 from gateway.resources import data_dir
-from gateway.runtime import coverage
+from gateway.runtime import coverage_recount, model_source
 from gateway.runtime.coverage import CoverageWorker
 from gateway.runtime.model_source import Built, Part, Source, facts_of
 from gateway.web import coverage_shapes
@@ -195,6 +196,28 @@ async def test_a_recount_is_asked_by_operators_and_audited() -> None:
         assert (await one.store.audit(1))[0].action == "coverage.recount"
 
 
+async def test_a_recount_that_fails_is_told_beside_the_last_that_did_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(_: Any) -> Any:
+        raise GEOSException("TopologyException")
+
+    recount = "/api/v1/coverage/recount"
+    async with blinded() as (one, _):
+        assert (await one.get("/api/v1/coverage"))["recount_failure"] is None
+        await one.call("POST", recount, Role.OPERATOR)
+        with monkeypatch.context() as patched:
+            patched.setattr(coverage_recount, "recount", broken)
+            status, body, _ = await one.call("POST", recount, Role.OPERATOR)
+        assert (status, body["type"].rpartition(":")[2]) == (503, "unavailable")
+        told = await one.get("/api/v1/coverage", Role.VIEWER)
+        conforms(told, "Coverage")
+        assert told["recount"]["equal"]
+        assert told["recount_failure"]["reason"] == body["detail"]
+        await one.call("POST", recount, Role.OPERATOR)
+        assert (await one.get("/api/v1/coverage"))["recount_failure"] is None
+
+
 async def test_before_the_model_is_built_and_without_coverage_the_answer_says_so() -> None:
     async with running(district(4), coverage=worker_of) as one:
         status, body, _ = await one.call("GET", "/api/v1/coverage")
@@ -268,7 +291,7 @@ async def endless_source() -> AsyncIterator[Part]:
 async def test_trust_that_is_not_coming_is_not_told_as_being_computed(
     parts: Source, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(coverage, "PART_S", 0.05)
+    monkeypatch.setattr(model_source, "PART_S", 0.05)
 
     def worker(service: WebService) -> CoverageWorker:
         return CoverageWorker(service.store, service.clock, service.projection, parts, 0.0)
