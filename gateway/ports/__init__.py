@@ -290,15 +290,6 @@ class Store(Protocol):
         """
         ...
 
-    async def check_schema(self) -> None:
-        """Return when the schema is that of this release; changes nothing.
-
-        Raises:
-            NoSchema: there is none yet.
-            NotMigrated: it is older.
-        """
-        ...
-
     async def ping(self) -> None:
         """Return when the store answers."""
         ...
