@@ -20,7 +20,7 @@ from gateway.opening import credentials_of, make_probes, open_store
 from gateway.ports import ProbeContext, Store
 from gateway.process import calm_malloc, check_open_files, feed_watchdog, notify, rest_gc
 from gateway.projection import Projection
-from gateway.runtime.center import CenterLoop, make_deliverer, read_secrets
+from gateway.runtime.center import CenterLoop, make_deliverers, read_secrets
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.coverage import CoverageWorker
 from gateway.runtime.credentials import OpenedCredentials
@@ -36,7 +36,7 @@ from gateway.runtime.pushing import Pushing
 from gateway.runtime.restore import read_book
 from gateway.runtime.sensing import Sensing
 from gateway.runtime.supervisor import Stage, supervise
-from gateway.settings import Settings
+from gateway.settings import CENTER, Settings
 from gateway.web.access import Access, Route
 from gateway.web.app import build, serve
 from gateway.web.context import WebContext
@@ -64,7 +64,7 @@ class Service:
         self.pulling: Pulling | None = None
         self.pushing: Pushing | None = None
         self.center_secrets = read_secrets(settings.center)
-        self.deliverer: Deliverer | None = None
+        self.deliverers: tuple[Deliverer, ...] = ()
         self.center: CenterLoop | None = None
         self.address: tuple[str, int] = ("", 0)
 
@@ -133,16 +133,19 @@ class Service:
         )
 
     def join_center(self, pipeline: Pipeline) -> None:
-        """The deliverer and the loop back; what commits alerts wakes the deliverer."""
-        deliverer = make_deliverer(self.settings, self.center_secrets, self.store, self.clock)
-        self.deliverer = deliverer
+        """The deliverers and the loop back; what commits alerts wakes them."""
+        self.deliverers = make_deliverers(self.settings, self.store, self.clock)
         if pipeline.desk is None:
             return
         self.center = CenterLoop(self.store, self.clock, pipeline.desk)
-        if deliverer is not None:
-            self.center.wake = deliverer.wake
-            pipeline.desk.alerts_written = deliverer.wake
-            pipeline.recorder.alerts_written = deliverer.wake
+        self.center.wake = self.wake_deliverers
+        pipeline.desk.alerts_written = self.wake_deliverers
+        pipeline.recorder.alerts_written = self.wake_deliverers
+
+    def wake_deliverers(self) -> None:
+        """Alerts were committed."""
+        for deliverer in self.deliverers:
+            deliverer.wake()
 
     def make_pulling(self, pipeline: Pipeline, inventory: Inventory) -> Pulling | None:
         """The source of the fleet's own events; None where it is switched off."""
@@ -239,8 +242,9 @@ class Service:
             stages["credentials"] = self.credentials.watch
         if self.planning is not None:
             stages["planning"] = self.planning.run
-        if self.deliverer is not None:
-            stages["deliverer"] = self.deliverer.run
+        for deliverer in self.deliverers:
+            name = deliverer.recipient
+            stages["deliverer" if name == CENTER else f"deliverer {name}"] = deliverer.run
         if self.sensing is not None:
             stages.update(self.sensing.stages)
         if self.pulling is not None:
@@ -282,8 +286,8 @@ class Service:
                 await self.pulling.close()
             with contextlib.suppress(StoreUnavailable):
                 await pipeline.close()
-            if self.deliverer is not None:
-                await self.deliverer.close()
+            for deliverer in self.deliverers:
+                await deliverer.close()
 
 
 def _device_of(pipeline: Pipeline, channel: ChannelId) -> DeviceId:

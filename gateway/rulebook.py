@@ -1,7 +1,7 @@
 """Reads `config/alert_rules.toml` into a `RuleBook`, with every problem found at once."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from gateway.domain.alerting.rules import (
     RuleBook,
     decide,
     problems,
+    unknown_recipients,
 )
 from gateway.domain.event import EventKind, Severity
 from gateway.errors import SettingsError
@@ -33,11 +34,12 @@ def default_path() -> Path:
     return data_dir("config") / "alert_rules.toml"
 
 
-def load(path: Path | None = None) -> RuleBook:
+def load(path: Path | None = None, recipients: Collection[str] | None = None) -> RuleBook:
     """Read and check the rules.
 
     Args:
         path: default: those that come with Sightline.
+        recipients: names that rules may use; None = they are not compared.
 
     Raises:
         SettingsError: with every problem found, each starting with where it is.
@@ -55,6 +57,8 @@ def load(path: Path | None = None) -> RuleBook:
         found += _unknown(f"postures.{n}.", values, PlannedPosture)
     book = _parse(data, RuleBook, found)
     found += problems(book)
+    if recipients is not None:
+        found += unknown_recipients(book, recipients)
     if found:
         raise SettingsError(found)
     return book
@@ -156,9 +160,14 @@ def load_cases(path: Path) -> tuple[Case, ...]:
     return cases
 
 
-def try_case(book: RuleBook, case: Case) -> Outcome:
-    """Decide one case; every recipient that a rule names counts as configured."""
-    configured = {name for rule in book.rules for name in (*rule.recipients, *rule.escalate_to)}
+def try_case(book: RuleBook, case: Case, recipients: Collection[str]) -> Outcome:
+    """Decide one case.
+
+    Args:
+        book: the rules.
+        case: what is decided, and what is expected.
+        recipients: those that can be told, by name.
+    """
     severity = case.severity or book.kind(case.kind).severity
     matter = Matter(
         "case", case.kind, severity, case.area, case.at, case.planned, case.inhibited_by
@@ -166,7 +175,7 @@ def try_case(book: RuleBook, case: Case) -> Outcome:
     postures = [Posture("case", case.posture, "", case.at, None, "case", "case")]
     late = datetime.max.replace(tzinfo=case.at.tzinfo)
     mutes = [Mute("case", "case", "case", case.at, late)] if case.muted else []
-    decision = decide(book, matter, postures, mutes, case.at, configured)
+    decision = decide(book, matter, postures, mutes, case.at, recipients)
     expect, found = case.expect, []
     if expect.recipients is not None and decision.recipients != expect.recipients:
         found.append(f"recipients: {list(decision.recipients)}, not {list(expect.recipients)}")

@@ -7,6 +7,7 @@ problems are reported at once, each with its key and reason.
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
@@ -240,6 +241,18 @@ class CenterSettings(_Section):
     heartbeat_s: Seconds = Field(60.0, description="a sign of life to the center so often")
 
 
+class RecipientSettings(CenterSettings):
+    """One more that is told by signed messages: who an overdue incident is escalated to, for one."""
+
+    url: str = Field(pattern=r"^https?://\S+$", description="where its alerts are sent; needed")
+
+
+CENTER = "center"
+"""The recipient that `[center]` stands for."""
+RECIPIENT = re.compile("[a-z][a-z0-9-]{0,31}")
+TAKEN_NAMES = frozenset({CENTER, "feed"})
+
+
 class MqttSettings(_Section):
     """The broker that sensors publish to."""
 
@@ -348,11 +361,34 @@ class Settings(BaseSettings):
     coverage: CoverageSettings = CoverageSettings()
     events: EventSettings = EventSettings()
     center: CenterSettings = CenterSettings()
+    recipients: dict[str, RecipientSettings] = Field(default_factory=dict)
     mqtt: MqttSettings = MqttSettings()
     intake: IntakeSettings = IntakeSettings()
     web: WebSettings = WebSettings()
     keys: KeySettings = KeySettings()
     log: LogSettings = LogSettings()
+
+    @field_validator("recipients", mode="before")
+    @classmethod
+    def _have_names(cls, recipients: object) -> object:
+        for name in recipients if isinstance(recipients, dict) else ():
+            if name in TAKEN_NAMES:
+                msg = f"{name!r} is the name of another one: of [center], or of the feed"
+                raise ValueError(msg)
+            if not RECIPIENT.fullmatch(str(name)):
+                msg = f"{name!r} is no name: a-z, 0-9 and hyphens, 32 at most, a letter first"
+                raise ValueError(msg)
+        return recipients
+
+    @property
+    def known_recipients(self) -> tuple[str, ...]:
+        """The names that alert rules may use; `center` also where it has no address (yet)."""
+        return (CENTER, *self.recipients)
+
+    @property
+    def reached_recipients(self) -> Mapping[str, CenterSettings]:
+        """Those that messages are sent to, by name."""
+        return ({CENTER: self.center} if self.center.url else {}) | self.recipients
 
     @model_validator(mode="after")
     def _limits_fit(self) -> "Settings":
@@ -406,7 +442,7 @@ def _read_secret_files(values: dict[str, Any], environ: dict[str, str]) -> None:
         if not (name.startswith("SIGHTLINE_") and name.endswith("_FILE") and "__" in name):
             continue
         section, _, key = name.removeprefix("SIGHTLINE_").removesuffix("_FILE").partition("__")
-        if key and not _is_setting(section.lower(), f"{key.lower()}_file"):
+        if key and "__" not in key and not _is_setting(section.lower(), f"{key.lower()}_file"):
             held = values.setdefault(section.lower(), {})
             if not isinstance(held, dict):
                 raise SettingsError([f"{section.lower()}: must be a table"])
@@ -430,6 +466,7 @@ PLAIN = {
     "greater_than_equal": "must be at least {ge:g}",
     "less_than": "must be less than {lt:g}",
     "less_than_equal": "must be at most {le:g}",
+    "missing": "is needed",
     "finite_number": "must be a number that ends",
     "float_parsing": "must be a number",
     "float_type": "must be a number",
@@ -476,11 +513,13 @@ def describe() -> list[tuple[str, str, str]]:
     """Every setting as (key, default, meaning), in order."""
     rows: list[tuple[str, str, str]] = []
     for section, outer in Settings.model_fields.items():
-        kind = outer.annotation
+        kind, prefix = outer.annotation, section
+        if section == "recipients":
+            kind, prefix = RecipientSettings, f"{section}.<name>"
         if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
             continue
         for name, field in kind.model_fields.items():
-            default = "" if field.default_factory else field.default
+            default = "" if field.default_factory or field.is_required() else field.default
             shown = "" if isinstance(default, SecretStr) or default is None else str(default)
-            rows.append((f"{section}.{name}", shown, field.description or ""))
+            rows.append((f"{prefix}.{name}", shown, field.description or ""))
     return rows

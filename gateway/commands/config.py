@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from gateway import sensor_config
+from gateway import rulebook, sensor_config
 from gateway.commands.options import ConfigOption, JsonOption, out, print_json, settings_from
 from gateway.settings import Settings, describe
 
@@ -18,6 +18,7 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     settings = settings_from(config)
     sensor_config.load(settings.intake.mapping)
     sensor_config.load_secrets(settings.intake.secrets_dir)
+    rulebook.load(settings.events.rules, settings.known_recipients)
     if as_json:
         print_json({"ok": True, "file": None if config is None else str(config.absolute())})
     elif config is None:
@@ -35,8 +36,11 @@ def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         return
     table = Table("Setting", "Value", "Meaning")
     for key, _, meaning in describe():
-        section, name = key.split(".")
-        table.add_row(key, str(values[section][name]), meaning)
+        section, *inner, name = key.split(".")
+        if not inner:
+            table.add_row(key, str(values[section][name]), meaning)
+        for one, held in values[section].items() if inner else ():
+            table.add_row(f"{section}.{one}.{name}", str(held[name]), meaning)
     out.print(table)
 
 

@@ -22,9 +22,11 @@ RulesOption = Annotated[
 ]
 
 
-def _load(path: Path | None, config: Path | None) -> tuple[Path, RuleBook]:
-    found = path or settings_from(config).events.rules or default_path()
-    return found, load(found)
+def _load(path: Path | None, config: Path | None) -> tuple[Path, RuleBook, tuple[str, ...]]:
+    """File, rules, and the names of recipients that the settings know."""
+    settings = settings_from(config)
+    found = path or settings.events.rules or default_path()
+    return found, load(found, settings.known_recipients), settings.known_recipients
 
 
 @rules.command("check")
@@ -32,7 +34,7 @@ def check(
     file: RulesOption = None, config: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
     """Read the rules and report every problem at once; shows them when they are sound."""
-    path, book = _load(file, config)
+    path, book, _ = _load(file, config)
     if as_json:
         print_json({"file": str(path), "rules": [rule.name for rule in book.rules]})
         return
@@ -61,9 +63,9 @@ def try_cases(
     as_json: JsonOption = False,
 ) -> None:
     """Decide declared cases; exit 1 when one comes out otherwise than it expects."""
-    _, book = _load(file, config)
+    _, book, known = _load(file, config)
     declared = load_cases(cases or data_dir("config") / "alert_rules.cases.toml")
-    outcomes = [try_case(book, case) for case in declared]
+    outcomes = [try_case(book, case, known) for case in declared]
     failed = [outcome for outcome in outcomes if outcome.differences]
     if as_json:
         print_json({"cases": len(outcomes), "failed": [_row(outcome) for outcome in failed]})

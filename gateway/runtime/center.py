@@ -13,16 +13,18 @@ from gateway.ports.events import AlertSink, EventChanges, SinkContext
 from gateway.registry import get
 from gateway.runtime.deliverer import Deliverer, DeliveryLimits
 from gateway.runtime.desk import Desk
-from gateway.settings import CenterSettings, Settings
+from gateway.settings import CENTER, CenterSettings, Settings
 
 REVISIONS_MOST = 1_000
 ORDERS_MOST = 10_000
-CENTER = "center"
-"""The recipient that `center.url` stands for."""
 
 
-def read_secrets(settings: CenterSettings) -> tuple[Secret, ...]:
+def read_secrets(settings: CenterSettings, section: str = CENTER) -> tuple[Secret, ...]:
     """The live signing secrets, newest first; () = none is set.
+
+    Args:
+        settings: of the center, or of another recipient.
+        section: where they stand, for what is said of them.
 
     Raises:
         SettingsError: a file cannot be read, or is empty. Says nothing of its content.
@@ -30,8 +32,8 @@ def read_secrets(settings: CenterSettings) -> tuple[Secret, ...]:
     return tuple(
         _read_secret(name, path)
         for name, path in (
-            ("center.secret_file", settings.secret_file),
-            ("center.previous_secret_file", settings.previous_secret_file),
+            (f"{section}.secret_file", settings.secret_file),
+            (f"{section}.previous_secret_file", settings.previous_secret_file),
         )
         if path is not None
     )
@@ -49,14 +51,18 @@ def _read_secret(name: str, path: Path) -> Secret:
     return Secret(text)
 
 
-def make_sink(settings: CenterSettings, secrets: tuple[Secret, ...], clock: Clock) -> AlertSink:
+def make_sink(
+    settings: CenterSettings, secrets: tuple[Secret, ...], clock: Clock, section: str = CENTER
+) -> AlertSink:
     """The webhook of the settings.
 
     Raises:
         SettingsError: no secret is set, or one is none.
     """
     if not secrets:
-        raise SettingsError(["center.secret_file: is needed with center.url: messages are signed"])
+        raise SettingsError(
+            [f"{section}.secret_file: is needed with {section}.url: messages are signed"]
+        )
     context = SinkContext(
         clock, settings.url, secrets, settings.timeout_s, settings.ca_file, settings.parallel
     )
@@ -64,27 +70,30 @@ def make_sink(settings: CenterSettings, secrets: tuple[Secret, ...], clock: Cloc
     return sink
 
 
-def make_deliverer(
-    settings: Settings, secrets: tuple[Secret, ...], store: Store, clock: Clock
-) -> Deliverer | None:
-    """The deliverer of the center; None where no `center.url` is set.
+def make_deliverers(settings: Settings, store: Store, clock: Clock) -> tuple[Deliverer, ...]:
+    """One for each recipient that has an address: none that is slow or away holds up another.
 
     Raises:
-        SettingsError: no secret is set, or one is none.
+        SettingsError: a secret is not set, or is none.
     """
-    center = settings.center
-    if not center.url:
-        return None
-    return Deliverer(
-        store,
-        clock,
-        CENTER,
-        make_sink(center, secrets, clock),
-        DeliveryLimits(
-            rate_per_s=center.rate_per_s, parallel=center.parallel, heartbeat_s=center.heartbeat_s
-        ),
-        source=settings.events.source,
+    return tuple(
+        Deliverer(
+            store,
+            clock,
+            name,
+            _sink_of(name, one, clock),
+            DeliveryLimits(
+                rate_per_s=one.rate_per_s, parallel=one.parallel, heartbeat_s=one.heartbeat_s
+            ),
+            source=settings.events.source,
+        )
+        for name, one in settings.reached_recipients.items()
     )
+
+
+def _sink_of(name: str, settings: CenterSettings, clock: Clock) -> AlertSink:
+    section = CENTER if name == CENTER else f"recipients.{name}"
+    return make_sink(settings, read_secrets(settings, section), clock, section)
 
 
 @dataclass(slots=True)
@@ -93,7 +102,7 @@ class CenterLoop:
 
     Attributes:
         desk: owner of receipts and open work orders.
-        wake: tells the deliverer that a message is pending again.
+        wake: tells the deliverers that a message is pending again.
     """
 
     store: Store

@@ -17,9 +17,6 @@ from gateway.runtime.model_source import Built
 from gateway.runtime.waiting import DeskLimits
 from gateway.settings import Settings
 
-CENTER = "center"
-"""The recipient that `center.url` stands for."""
-
 
 async def start_desk(
     settings: Settings,
@@ -39,8 +36,8 @@ async def start_desk(
     desk = Desk(
         store,
         clock,
-        load(events.rules),
-        recipients=(CENTER,) if settings.center.url else (),
+        load(events.rules, settings.known_recipients),
+        recipients=tuple(settings.reached_recipients),
         source=events.source,
         limits=DeskLimits(events.rows_most, events.deliver_s, events.storm_rows),
     )

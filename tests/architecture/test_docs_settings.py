@@ -2,7 +2,9 @@
 
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,9 +16,19 @@ UNIT = CONFIG / "sightline.service"
 
 
 def uncommented() -> str:
-    """The example with every setting in it taken in."""
+    """The example with every setting and section in it taken in."""
     text = EXAMPLE.read_text(encoding="utf-8")
-    return re.sub(r"^# (\w+ = .*)$", r"\1", text, flags=re.MULTILINE)
+    return re.sub(r"^# (\w+ = .*|\[[a-z.]+\])$", r"\1", text, flags=re.MULTILINE)
+
+
+def keys_of(values: dict[str, Any], where: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting as `describe` names it, with its value."""
+    for name, value in values.items():
+        inner = "recipients.<name>." if where == "recipients." else f"{where}{name}."
+        if isinstance(value, dict):
+            yield from keys_of(value, inner)
+        else:
+            yield f"{where}{name}", value
 
 
 def test_the_example_loads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,7 +39,7 @@ def test_the_example_loads(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_setting_that_the_example_shows_exists_and_loads(tmp_path: Path) -> None:
     path = tmp_path / "sightline.toml"
     path.write_text(uncommented(), encoding="utf-8")
-    shown = {f"{s}.{key}" for s, keys in tomllib.loads(uncommented()).items() for key in keys}
+    shown = {key for key, _ in keys_of(tomllib.loads(uncommented()))}
 
     load(path, environ={})
 
@@ -37,8 +49,7 @@ def test_every_setting_that_the_example_shows_exists_and_loads(tmp_path: Path) -
 
 def test_what_the_example_comments_out_is_the_default() -> None:
     defaults = {key: default for key, default, _ in describe() if default}
-    example = tomllib.loads(uncommented())
-    told = {f"{s}.{key}": str(value) for s, keys in example.items() for key, value in keys.items()}
+    told = {key: str(value) for key, value in keys_of(tomllib.loads(uncommented()))}
     lists = {"push_vendors", "push_devices", "push_proxies"}
     placeholders = {"network.canaries", "mqtt.topics", *(f"events.{name}" for name in lists)}
 

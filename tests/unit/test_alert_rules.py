@@ -20,6 +20,7 @@ from gateway.domain.alerting.rules import (
     decide,
     problems,
     raised,
+    unknown_recipients,
 )
 from gateway.domain.event import EventKind, Severity
 from gateway.errors import SettingsError
@@ -95,6 +96,39 @@ def test_recipients_that_are_not_configured_are_left_out_but_the_feed_stays() ->
     found = decided(matter(severity=Severity.MAJOR, area="610802001"), configured=())
 
     assert found.recipients == ("feed",)
+
+
+def test_an_escalation_goes_only_to_those_who_can_be_reached() -> None:
+    rule = replace(NIGHT, hours=(), escalate_s=60.0, escalate_to=("duty", "chief"))
+    book = RuleBook(rules=(rule,))
+
+    found = decide(book, matter(), (), (), NOON, ("center", "duty"))
+    assert found.rule is not None
+    assert found.rule.escalate_to == ("duty",)
+    assert decide(book, matter(), (), (), NOON, ("center", "duty", "chief")).rule is rule
+
+
+def test_a_mistyped_recipient_is_refused_with_place_and_reason() -> None:
+    rule = Rule("life", areas=("6",), recipients=("center", "centre"))
+    up = Rule("up", areas=("6",), recipients=("center",), escalate_s=9, escalate_to=("dutty",))
+    book = RuleBook(rules=(rule, up))
+
+    first, second = unknown_recipients(book, ("center", "duty"))
+
+    assert first.startswith("rules.0 (life): recipients: 'centre' is no recipient")
+    assert "center, duty" in first
+    assert "[recipients.centre]" in first
+    assert second.startswith("rules.1 (up): escalate_to: 'dutty' is no recipient")
+    assert unknown_recipients(book, ("center", "centre", "dutty")) == []
+
+
+def test_rules_are_read_with_the_names_of_the_settings(tmp_path: Path) -> None:
+    path = tmp_path / "rules.toml"
+    path.write_text('[[rules]]\nname = "a"\nrecipients = ["centre"]\n', encoding="utf-8")
+
+    assert load(path).rules[0].recipients == ("centre",)
+    with pytest.raises(SettingsError, match=r"rules\.0 \(a\): recipients: 'centre'"):
+        load(path, ("center",))
 
 
 def test_maintenance_and_a_lost_uplink_come_before_every_rule() -> None:
@@ -212,9 +246,10 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
 
 
 def test_the_rules_that_come_with_sightline_are_sound_and_decide_as_declared() -> None:
-    book = load()
+    book = load(recipients=("center",))
     outcomes = [
-        try_case(book, case) for case in load_cases(data_dir("config") / "alert_rules.cases.toml")
+        try_case(book, case, ("center",))
+        for case in load_cases(data_dir("config") / "alert_rules.cases.toml")
     ]
 
     assert len(outcomes) >= 8
@@ -273,7 +308,7 @@ def test_a_case_that_comes_out_otherwise_says_in_what() -> None:
         case, expect=replace(case.expect, recipients=(), rule="x", delay_s=1.0, reason="y")
     )
 
-    outcome = try_case(load(), wrong)
+    outcome = try_case(load(), wrong, ("center",))
 
     assert [text.partition(":")[0] for text in outcome.differences] == [
         "recipients",

@@ -193,3 +193,38 @@ def test_problems_are_told_in_plain_words(tmp_path: Path, text: str, problem: st
     with pytest.raises(SettingsError) as caught:
         load(toml(tmp_path, text))
     assert caught.value.problems == [problem]
+
+
+def test_each_recipient_has_a_section_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load().known_recipients == ("center",)
+    assert dict(load().reached_recipients) == {}
+    monkeypatch.setenv("SIGHTLINE_RECIPIENTS__DUTY__SECRET_FILE", str(tmp_path / "duty.secret"))
+    text = '[center]\nurl = "http://c/"\n[recipients.duty]\nurl = "http://d/"\nrate_per_s = 5\n'
+    settings = load(toml(tmp_path, text))
+
+    duty = settings.reached_recipients["duty"]
+    assert list(settings.reached_recipients) == ["center", "duty"]
+    assert (duty.url, duty.rate_per_s, duty.parallel) == ("http://d/", 5.0, 8)
+    assert duty.secret_file == tmp_path / "duty.secret"
+    assert "recipients.<name>.url" in {key for key, _, _ in describe()}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[recipients.center]\nurl = 'http://d/'\n", "'center' is the name of another one"),
+        ("[recipients.feed]\nurl = 'http://d/'\n", "'feed' is the name of another one"),
+        ("[recipients.'digest:x']\nurl = 'http://d/'\n", "'digest:x' is no name"),
+        ("[recipients.duty]\nrate_per_s = 5\n", "recipients.duty.url: is needed"),
+        ("[recipients.duty]\nurl = ''\n", "recipients.duty.url: "),
+        ("[recipients.duty]\nurl = 'http://d/'\ncolour = 1\n", "recipients.duty.colour: "),
+        ("[recipients]\nduty = 1\n", "recipients.duty: "),
+    ],
+)
+def test_what_is_wrong_with_a_recipient_is_said(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(toml(tmp_path, text))
+
+    assert told in "\n".join(refused.value.problems)

@@ -4,7 +4,7 @@ The first rule that matches decides. Every decision says in words why it fell th
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -37,7 +37,7 @@ class KindRule:
         severity: of a new incident.
         incident: whether they make one.
         window_s: without an end of its own an incident is over when nothing came for so long.
-        stuck_s: a state that never ended is taken as over after so long (stuck contacts).
+        stuck_s: a state whose end was never told is given up after so long (stuck contacts); 0 = never.
         linger_s: for so long after its end what comes again belongs to it.
         radius_m: other sources of the same kind within so many metres belong to it.
         raise_at: from so many signals or channels on the severity is one step higher; 0 = never.
@@ -191,6 +191,9 @@ def decide(
     if not rule.tell:
         return Decision((), f"rule {rule.name}: recorded, told to nobody", rule, posture)
     told = tuple(name for name in rule.recipients if name in configured)
+    above = tuple(name for name in rule.escalate_to if name in configured)
+    if above != rule.escalate_to:
+        rule = replace(rule, escalate_to=above)
     return Decision((FEED, *told), _why(rule, matter, posture), rule, posture)
 
 
@@ -244,6 +247,22 @@ def problems(book: RuleBook) -> list[str]:
         if n + 1 < len(book.rules) and not narrow and rule.severity is Severity.INFO:
             found.append(f"rules.{n} ({rule.name}): matches all; what follows never decides")
     return found
+
+
+def unknown_recipients(book: RuleBook, known: Collection[str]) -> list[str]:
+    """Every name of a recipient that stands for nobody, one sentence each, starting with where.
+
+    A name that is mistyped would be left out of every decision, and nobody would be told.
+    """
+    names = ", ".join(known)
+    return [
+        f"rules.{n} ({rule.name}): {where}: {name!r} is no recipient; known are {names}; others need "
+        f"[recipients.{name}] in the settings"
+        for n, rule in enumerate(book.rules)
+        for where, given in (("recipients", rule.recipients), ("escalate_to", rule.escalate_to))
+        for name in given
+        if name not in known and name != FEED
+    ]
 
 
 def _kind_problems(rule: KindRule) -> list[str]:
