@@ -48,6 +48,8 @@ from gateway.domain.camera import DeviceId, NodeId
 Say = Callable[[Mapping[str, Any]], None]
 BLIND: Final = "blind"
 _LONGEST_S: Final = 86_400.0
+LINE_MOST: Final = 1 << 20
+"""Bytes of a command: one may name every device of the district."""
 
 
 def flapping_rule(scale: float) -> dict[str, float]:
@@ -286,7 +288,7 @@ def named_devices(order: Mapping[str, Any], server: DistrictServer) -> tuple[Dev
 
 async def lines_of(pipe: Any) -> AsyncIterator[str]:  # noqa: ANN401 - sys.stdin or a pipe
     """Lines from a pipe, without blocking the loop, until it is closed."""
-    reader = asyncio.StreamReader()
+    reader = asyncio.StreamReader(LINE_MOST)
     loop = asyncio.get_running_loop()
     transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
     try:
