@@ -30,6 +30,7 @@ export function CoveragePage({ store }) {
   const onSpot = (/** @type {any} */ _id, /** @type {any} */ one) => store.go({ pick: one.spot ?? one.id, tab: "", camera: "" });
   const onCamera = (/** @type {any} */ _id, /** @type {any} */ one) => store.go({ camera: one.channel }, { step: true });
   return html`<section class="coverage" aria-labelledby="coverage-title">
+      <${Wrong} check=${data.check} />
       <${Headline} store=${store} data=${data} />
       <${MapView} store=${store} sources=${sources} more=${coverageLayers} chosen=${chosen}
         onPick=${{ "cameras-trouble": onCamera, "spot-marks": onSpot, "spots-fill": onSpot, cameras: onCamera }}>
@@ -58,7 +59,7 @@ function Headline({ store, data }) {
   return html`<div class=${`headline ${old ? "old" : ""}`} id="headline" data-old=${old ? "true" : "false"}>
     ${told.listed ? html`
       <div class="rate"><h2 id="coverage-title">${t("coverage.rate")}</h2>
-        <div><b class="rate-now number" id="rate-now">${share(told.seen_share)}</b><span class="faint">${t("coverage.designed")} <b class="number" id="rate-designed">${share(told.designed_share)}</b></span></div></div>
+        <div><b class="rate-now number" id="rate-now">${share(told.seen_share)}</b><span class="faint">${t("coverage.designed")} <b class="number" id="rate-designed">${share(told.designed_share)}</b>${data.check.bounds && html` <span class="number" id="rate-bounds" title=${t("coverage.bounds")}>${share(data.check.bounds.lower_share)}–${share(data.check.bounds.upper_share)}</span>`}</span></div></div>
       <div class="rate-parts"><${Parts} told=${told} /></div>` : html`<${NoList} told=${told} />`}
     <dl class="figures">
       <div class=${spots ? "state-offline" : ""}><dt>${t("coverage.spots")}</dt><dd class="number" id="spot-count">${number(spots)}</dd></div>
@@ -66,6 +67,16 @@ function Headline({ store, data }) {
       <div><dt>${t("header.as_of")}</dt><dd class="number small">${clock(told.as_of)}${old && html`<span class="tag">${t("coverage.old")}</span>`}</dd></div>
     </dl>
   </div>`;
+}
+
+/** Whether the figures can be relied on: the last recount differed, or there was none. @param {{ check: import("./coverage_data.js").Check }} props */
+function Wrong({ check }) {
+  const { recount, failure } = check;
+  if (recount && !recount.equal) return html`<div class="banner banner-stale" id="recount-differs" role="alert"><span>${t("coverage.recount_differs")}</span>
+    <span class="banner-time number" title=${moment_full(recount.at)}>${clock(recount.at)}</span></div>`;
+  if (failure) return html`<div class="banner banner-gap" id="recount-failed" role="alert"><span>${t("coverage.recount_failed")}</span>
+    <span class="banner-time number" title=${moment_full(failure.at)}>${clock(failure.at)}</span></div>`;
+  return null;
 }
 
 /** How the weight of all listed places divides now. @param {{ told: any }} props */

@@ -40,8 +40,16 @@ export function useGround(store) {
 }
 
 /**
+ * @typedef {object} Check what the headline says of itself; the stream does not tell it
+ * @property {{ at: string, equal: boolean } | null} recount
+ * @property {{ at: string, reason: string } | null} failure
+ * @property {{ lower_share: number, upper_share: number } | null} bounds
+ */
+
+/**
  * @typedef {object} Coverage
  * @property {any} told the headline; null = not read yet
+ * @property {Check} check
  * @property {string} failure
  * @property {boolean} off the gateway computes no coverage
  * @property {any[]} spots open ones, heaviest first
@@ -56,7 +64,7 @@ export function useGround(store) {
 
 /** @type {Coverage} */
 const NOTHING = {
-  told: null, failure: "", off: false, spots: [], shapes: null, marks: null, places: null, views: null,
+  told: null, check: { recount: null, failure: null, bounds: null }, failure: "", off: false, spots: [], shapes: null, marks: null, places: null, views: null,
   placeOf: new Map(), repair: null, redundancy: null,
 };
 
@@ -76,7 +84,8 @@ export function useCoverage(store) {
       try {
         const [told, page] = await Promise.all([api.coverage("", signal), api.coverage("blind-spots?open=true&limit=1000", signal)]);
         spots.current = new Map(page.items.map((/** @type {any} */ one) => [one.id, one]));
-        add({ told, spots: listed(), failure: "", off: false });
+        const check = { recount: told.recount, failure: told.recount_failure, bounds: told.designed_bounds };
+        add({ told, check, spots: listed(), failure: "", off: false });
         const [shapes, places, repair, redundancy] = await Promise.all([
           api.layer("blind-spots", signal), api.layer("places", signal),
           api.coverage("repair-order?limit=50", signal), api.coverage("redundancy?limit=50", signal)]);

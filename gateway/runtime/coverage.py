@@ -84,7 +84,7 @@ class CoverageWorker:
         self.store, self.clock, self.projection, self.source = store, clock, projection, source
         self.alerts_written: Callable[[], None] = lambda: None
         """Called when alerts were stored: the deliverer need not wait for its next look."""
-        self.outbox = Outbox(store, lambda: self.alerts_written())
+        self.outbox = Outbox(store, self._wake)
         self.recounts = Recounts(store, clock, self.outbox, self._taken_at_once, recount_at)
         self.alerts_of: Callable[[Sequence[BlindSpot]], tuple[Alert, ...]] = lambda _: ()
         self.model_taken: Callable[[Built], None] = lambda _: None
@@ -173,6 +173,9 @@ class CoverageWorker:
                 self.totals[1] += 1
                 ROWS.labels("blind_spot", "closed").inc()
             self.projection.feed.publish("blind_spot", row)
+
+    def _wake(self) -> None:
+        self.alerts_written()
 
     def _show(self, told: Headline, at: datetime) -> None:
         before = self.headline

@@ -30,6 +30,7 @@ from gateway.web.auth import CONTEXT
 from gateway.web.context import CoverageDesk
 from gateway.web.coverage_shapes import (
     availability_item,
+    designed_bounds,
     part_item,
     past_item,
     redundancy_item,
@@ -80,6 +81,7 @@ async def get_headline(request: web.Request) -> web.Response:
     content["recount_failure"] = (
         None if failure is None else {"at": failure[1], "reason": failure[0]}
     )
+    content["designed_bounds"] = await asked.ask(designed_bounds)
     if what is not None:
         inventory = request.app[CONTEXT].projection.inventory
         parts = await asked.ask(lambda p: by(what, p.state, p.places, p.divided, p.designed_m2))

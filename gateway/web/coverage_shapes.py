@@ -144,6 +144,17 @@ def bounds_item(bounds: CoverageBounds) -> Json:
     }
 
 
+def designed_bounds(present: Present) -> Json | None:
+    """How far `designed_share` can be off; None until it is known, or where nothing is listed."""
+    if present.trust is None or not present.trust.bounds.listed_weight:
+        return None
+    bounds = present.trust.bounds
+    return {
+        f"{name}_share": value / bounds.listed_weight
+        for name, value in row(bounds.place_weight).items()
+    }
+
+
 def bounded_item(part: BoundedPart, name: str) -> Json:
     """Bounds of one part."""
     return {

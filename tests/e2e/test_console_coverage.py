@@ -18,6 +18,7 @@ from gateway.domain.alerting.rows import (
     ReceiptStep,
 )
 from gateway.domain.camera import GridId
+from gateway.domain.coverage.recount import Difference
 from gateway.domain.event import EventKind, Severity
 from gateway.domain.ledger import State
 
@@ -83,6 +84,25 @@ def test_a_blind_spot_appears_and_goes(opened: Opener, gateway: CoverageGateway)
     gateway.run(gateway.mend(outage))
     expect(mine).to_have_count(0)
     expect(page.locator("#map")).to_have_attribute("data-spots", str(before), timeout=DRAWN_MS)
+
+
+def test_a_recount_that_differs_or_fails_is_told_above_the_figures(
+    opened: Opener, gateway: CoverageGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert gateway.worker is not None
+    recounts = gateway.worker.recounts
+    assert recounts.difference is None
+    page = opened("?page=coverage")
+    expect(page.locator("#rate-now")).to_be_visible(timeout=DRAWN_MS)
+    expect(page.locator("#recount-differs, #recount-failed")).to_have_count(0)
+    monkeypatch.setattr(recounts, "failure", ("see the log", gateway.now()))
+    page = opened("?page=coverage")
+    expect(page.locator("#recount-failed")).to_contain_text("复算未完成")
+    monkeypatch.setattr(recounts, "difference", (Difference(points=2), gateway.now()))
+    page = opened("?page=coverage&lang=en")
+    expect(page.locator("#recount-differs")).to_contain_text("differs from its recount")
+    assert overflow(page) == []
+    expect(page.locator("#rate-bounds")).to_have_text(re.compile(r"^\d+\.\d%–\d+\.\d%$"))
 
 
 def test_both_languages_and_three_widths_without_overflow(

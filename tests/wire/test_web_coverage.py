@@ -363,6 +363,17 @@ async def test_bounds_of_the_district_and_of_its_parts() -> None:
         assert kinds[1]["weight"] == {"lower": 0.0, "expected": 5.0, "upper": 5.0}
 
 
+async def test_the_headline_says_how_far_it_can_be_off() -> None:
+    async with blinded() as (one, _):
+        assert (await one.get("/api/v1/coverage"))["designed_bounds"] is None  # not computed yet
+    async with trusted() as one:
+        told = await one.get("/api/v1/coverage")
+        conforms(told, "Coverage")
+        bounds = {"lower_share": 0.2, "expected_share": 0.7, "upper_share": 0.7}
+        assert told["designed_bounds"] == pytest.approx(bounds)
+        assert told["designed_share"] == pytest.approx(0.7)
+
+
 async def test_the_survey_order_names_the_field_that_costs_most() -> None:
     async with trusted() as one:
         told = await one.get("/api/v1/coverage/survey-order")
