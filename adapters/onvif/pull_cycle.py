@@ -142,6 +142,9 @@ class PullCycle:
         if point.good and point.renews and now >= point.renew_at:
             self._busy(point, self._renew(point))
             return
+        if point.asks_state:
+            self._busy(point, self._synchronize(point))
+            return
         digest = self._logins.of(device.id).scheme is AuthScheme.DIGEST
         if digest and point.challenge is None:
             self._busy(point, self._pull_awaited(point))
@@ -265,8 +268,10 @@ class PullCycle:
 
     def _tell_again(self, point: PullPoint) -> None:
         """After a good pull only: who returned with another password must be found by what asks for it."""
-        if point.missed and point.synchronizes and point.renews:
-            point.renew_at = 0.0  # the renewal asks for the present state too
+        if point.missed and point.synchronizes:
+            point.asks_state = not point.renews
+            if point.renews:
+                point.renew_at = 0.0  # the renewal asks for the present state too
 
     def _emptied(self, point: PullPoint, now: float) -> None:
         PULLS.labels("empty").inc()
@@ -387,5 +392,15 @@ class PullCycle:
             self._paused(point)
         elif point.consumer and called.kind is not Kind.GOOD:
             self._faulted(point, called)
+        else:
+            self._pull(point)
+
+    async def _synchronize(self, point: PullPoint) -> None:
+        """Have it tell its present state; whatever else comes of it, the next pull finds out."""
+        called = await self.short.synchronize(point)
+        if self._points.get(point.device.id) is not point:
+            return
+        if called.kind is Kind.LOST:
+            self.lost(point)
         else:
             self._pull(point)

@@ -58,6 +58,7 @@ class PullPoint:
         challenge: for Digest: what the next request answers to, without being asked first.
         consumer: where the device pushes its events; empty = it is pulled.
         missed: it may have told what nobody heard: it is to tell its present state again.
+        asks_state: it answered a pull after that, and cannot renew: it is asked with the next call.
         synchronizes: it has not refused to do so (quirk 27).
         wanted: the consumer that it was to have; another one = it could not push, and is pulled.
         single_use: it issues a nonce a request (quirk 7): each pull is asked for one.
@@ -83,6 +84,7 @@ class PullPoint:
     challenge: Challenge | None = None
     single_use: bool = False
     missed: bool = False
+    asks_state: bool = False
     synchronizes: bool = True
     consumer: str = ""
     wanted: str = ""
@@ -119,6 +121,7 @@ class PullPoint:
         """The subscription is gone: nothing of it holds."""
         self.where = None
         self.good = False
+        self.asks_state = False
         self.challenge = None
 
     def backoff_s(self, first_s: float, most_s: float) -> float:

@@ -1,6 +1,6 @@
 """The short calls in the life of a pull point: find the service, create, try, renew, end.
 
-Each is one task for a second or so; the pulls themselves are no tasks (`pull.py`).
+Each is one task for a second or so; the pulls themselves are no tasks (`pull_cycle.py`).
 """
 
 import asyncio
@@ -129,6 +129,17 @@ class Subscribing:
 
         limit_s = self._limits.call_s * (2 if point.missed else 1)
         return await self._signed(point, walk, limit_s, measure=False)
+
+    async def synchronize(self, point: PullPoint) -> Called:
+        """Have one that cannot renew tell its present state again: what it told may have been lost."""
+
+        async def walk(signer: Signer, templates: dict[str, Template]) -> Called:
+            called = await self._synchronize(point, signer, templates)
+            # What it refuses here says nothing of its login, as little as in `create` and `renew`.
+            return called if called.kind is Kind.LOST else replace(called, kind=Kind.GOOD)
+
+        point.asks_state = False
+        return await self._signed(point, walk, self._limits.call_s, measure=False)
 
     async def unsubscribe(self, point: PullPoint) -> Called:
         """End the subscription: at shutdown only, for some devices drop all of them (quirk 23)."""

@@ -437,6 +437,55 @@ async def test_what_was_told_by_a_reply_that_was_lost_is_told_again() -> None:
         assert live.refused_logins == 0
 
 
+@pytest.mark.parametrize("before", ["new", "renewal refused", "resubscribed"])
+async def test_a_device_that_cannot_renew_tells_again_what_was_lost(before: str) -> None:
+    fleet = Fleet()
+    device = fleet.add(Personality(events=EventQuirk.NO_RENEW))
+    async with fleet.served() as server, pulling(fleet) as pulled:
+        await until(lambda: pulled.source.pulling == 1)
+        live, held = server.devices[device], pulled.source._points[device]
+        if before != "new":
+            held.renew_at = 0.0
+            await until(lambda: not held.renews)
+        if before == "resubscribed":
+            live.pulls.remove_all()
+            await until(lambda: live.events.creations == 2 and held.good)
+        created = live.events.creations
+        pulled.source._cycle.lost(held)
+        await until(lambda: not live.connections)
+        server.signal(device, "tamper", active=True)
+        point = live.pulls.newest
+        assert point is not None
+        point.waiting_messages.clear()
+        await until(lambda: pulled.events)
+        assert pulled.kinds() == [(EventKind.TAMPER, True)]
+        assert live.events.creations == created
+        assert live.refused_logins == 0
+        asked = live.events.renewals
+        await asyncio.sleep(1.5)
+        assert live.events.renewals == asked, "it is asked once, not with every pull"
+        assert not held.missed
+
+
+async def test_who_refuses_to_tell_its_state_again_is_asked_once_and_pulled_on() -> None:
+    fleet = Fleet()
+    device = fleet.add(Personality(events=EventQuirk.NO_SYNCHRONIZATION))
+    async with fleet.served() as server, pulling(fleet) as pulled:
+        await until(lambda: pulled.source.pulling == 1)
+        held = pulled.source._points[device]
+        held.renews, held.missed, held.synchronizes = False, True, True
+        await until(lambda: not held.missed)
+        assert not held.synchronizes
+        held.missed = True
+        asked = server.devices[device].events.pulls_asked
+        await until(lambda: server.devices[device].events.pulls_asked >= asked + 3)
+        assert held.missed
+        server.signal(device, "tamper", active=True)
+        await until(lambda: pulled.events)
+        assert server.devices[device].refused_logins == 0
+        assert server.devices[device].events.creations == 1
+
+
 async def test_a_remembered_subscription_that_is_gone_is_replaced() -> None:
     fleet = Fleet()
     device = fleet.add()
