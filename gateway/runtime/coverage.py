@@ -21,6 +21,7 @@ import structlog
 from gateway.domain.alerting.rows import Alert
 from gateway.domain.coverage.figures import Headline, headline
 from gateway.domain.coverage.live import Rows
+from gateway.domain.coverage.model import CoverageModel, Floats
 from gateway.domain.coverage.plane import DISTRICT
 from gateway.domain.coverage.present import Present
 from gateway.domain.coverage.recount import Difference, snapshot
@@ -42,6 +43,7 @@ from gateway.ports.coverage import CoverageLive
 from gateway.projection import Projection
 from gateway.runtime.coverage_outbox import Outbox
 from gateway.runtime.coverage_present import (
+    Cadences,
     apply_changes,
     cameras_of,
     divided_of,
@@ -73,6 +75,7 @@ class CoverageWorker:
 
     Attributes:
         alerts_of: the desk's: alerts of blind spots, for the transaction of their rows.
+        cadences: how often devices are asked now.
         model_taken: told of each model that is taken.
         totals: blind spots [opened, closed] since start.
         headline: the newest, with its time; None until the model is built.
@@ -87,6 +90,7 @@ class CoverageWorker:
         self.outbox = Outbox(store, self._wake)
         self.recounts = Recounts(store, clock, self.outbox, self._taken_at_once, recount_at)
         self.alerts_of: Callable[[Sequence[BlindSpot]], tuple[Alert, ...]] = lambda _: ()
+        self.cadences: Callable[[], Cadences] = Cadences
         self.model_taken: Callable[[Built], None] = lambda _: None
         self.totals = [0, 0]
         self.headline: tuple[Headline, datetime] | None = None
@@ -100,6 +104,7 @@ class CoverageWorker:
         self._filled = asyncio.Event()
         self._open: set[str] = set()
         self._computing = asyncio.Lock()
+        self._paced: tuple[CoverageModel, Cadences] | None = None
 
     # --- in
 
@@ -154,12 +159,22 @@ class CoverageWorker:
         if not changes and not settle:
             return
         began = time.perf_counter()
-        blind = self._blind
-        rows, told = await self._in_thread(lambda: apply_changes(present, changes, at, blind=blind))
+        blind, cadence_s = self._blind, self._cadence_s(present) if settle else None
+        rows, told = await self._in_thread(
+            lambda: apply_changes(present, changes, at, blind=blind, cadence_s=cadence_s)
+        )
         COVERAGE_APPLY_SECONDS.observe(time.perf_counter() - began)
         self._present = replace(present, as_of_at=at)
         self._put(rows, changes.sequence, at)
         self._show(told, at)
+
+    def _cadence_s(self, present: Present) -> Floats | None:
+        """How often each camera is asked, where that is not as it was."""
+        now = present.state.model, self.cadences()
+        if self._paced is not None and self._paced[0] is now[0] and self._paced[1] == now[1]:
+            return None
+        self._paced = now
+        return now[1].of(now[0], self.projection.inventory)
 
     def _put(self, rows: Rows, sequence: int, at: datetime) -> None:
         self.outbox.put(rows, self.alerts_of(rows.blind_spots), sequence, at)

@@ -1,12 +1,16 @@
 """Makes the present of coverage out of archive and ledger."""
 
-from dataclasses import replace
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from gateway.domain.camera import ChannelId
+import numpy as np
+
+from gateway.domain.camera import ChannelId, DeviceId
 from gateway.domain.coverage.figures import Divided, Headline, headline
+from gateway.domain.coverage.intervals import CADENCE_S
 from gateway.domain.coverage.live import Rows
-from gateway.domain.coverage.model import CoverageModel
+from gateway.domain.coverage.model import CoverageModel, Floats
 from gateway.domain.coverage.present import CameraFacts, Present
 from gateway.domain.coverage.sight import Row, Sight
 from gateway.domain.ledger import Changes
@@ -18,11 +22,45 @@ LOOK_BACK_S = 300.0
 PAGE = 1_000
 
 
+@dataclass(frozen=True)
+class Cadences:
+    """How often devices are asked.
+
+    Attributes:
+        heightened: devices that are asked at the heightened cadence.
+    """
+
+    routine_s: float = CADENCE_S
+    heightened_s: float = CADENCE_S
+    heightened: Collection[DeviceId] = frozenset()
+
+    def of(self, model: CoverageModel, inventory: Inventory) -> Floats:
+        """(cameras,) seconds between two checks."""
+        cameras = (inventory.cameras.get(channel) for channel in model.channels)
+        often = [camera is not None and camera.device in self.heightened for camera in cameras]
+        return np.where(often, self.heightened_s, self.routine_s)
+
+
 def apply_changes(
-    present: Present, changes: Changes[datetime], at: datetime, *, blind: bool
+    present: Present,
+    changes: Changes[datetime],
+    at: datetime,
+    *,
+    blind: bool,
+    cadence_s: Floats | None = None,
 ) -> tuple[Rows, Headline]:
-    """Take a batch of the judge; in the thread that owns the state."""
+    """Take a batch of the judge; in the thread that owns the state.
+
+    Args:
+        present: the state and what it was made from.
+        changes: the batch.
+        at: now.
+        blind: the gateway does not watch.
+        cadence_s: (cameras,) how often each is asked from now on; None = as before.
+    """
     state = present.state
+    if cadence_s is not None:
+        state.intervals.pace(cadence_s)
     for gap in changes.gaps:
         if gap.ended_at is not None:
             state.intervals.watched_again(gap.ended_at)

@@ -144,6 +144,11 @@ class Poller:
         poll = self.settings
         return poll.heightened_s if target.heightened else poll.cadence_s
 
+    @property
+    def heightened(self) -> Collection[DeviceId]:
+        """The devices that are asked at the heightened cadence."""
+        return self._heightened
+
     def heighten(self, devices: Collection[DeviceId]) -> None:
         """Ask these devices at the heightened cadence from now on, all others at the routine one."""
         self._heightened = devices

@@ -41,6 +41,7 @@ from gateway.ports.coverage import BlindSpotQuery
 from gateway.projection import Projection
 from gateway.runtime import coverage_recount
 from gateway.runtime.coverage import CoverageWorker
+from gateway.runtime.coverage_present import Cadences
 from gateway.runtime.model_source import Built, packed, unpacked
 
 PAIR = model_of([box(0, 0, 60, 40), box(40, 0, 100, 40)], [[(50.0, 20.0)], [(10.0, 20.0)]])
@@ -341,6 +342,24 @@ async def test_gateway_blindness_writes_no_row_for_places(desk: Desk) -> None:
     rows = await desk.store.coverage.intervals(lost.failed_at, desk.now())
     assert [(row.state, row.ended_at) for row in rows] == [(PlaceState.BLIND, None)]
     assert (await desk.spots())["c0000"].observed_until_at is None
+
+
+async def test_what_is_asked_more_often_is_unknown_sooner(desk: Desk) -> None:
+    pace = Cadences(60.0, 20.0)
+    desk.worker.cadences = lambda: pace
+    await desk.tell(channels=tuple(desk.record(c, State.UNKNOWN) for c in range(2)))
+
+    async def unknown_after(seconds: float) -> int:
+        await desk.turn(seconds)
+        rows = await desk.store.coverage.intervals(desk.now() - timedelta(days=1), desk.now())
+        return len(rows)
+
+    assert await unknown_after(100) == 0  # of 180
+    desk.clock.move(30)
+    first = desk.projection.order[0].device.id
+    pace = Cadences(60.0, 20.0, frozenset({first}))
+    assert await unknown_after(1) == 1  # the place that the first camera alone sees
+    assert await unknown_after(60) == 2
 
 
 async def test_a_difference_from_the_recount_is_told(desk: Desk) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from shapely.geometry import Point, box
 
 from gateway.domain.camera import ChannelId
-from gateway.domain.coverage.intervals import UNKNOWN_AFTER_S
+from gateway.domain.coverage.intervals import CADENCE_S, CADENCES
 from gateway.domain.coverage.live import CoverageState, Rows
 from gateway.domain.coverage.recount import lost_area, recount, snapshot
 from gateway.domain.coverage.rows import BlindSpot, PlaceInterval, PlaceState
@@ -101,7 +101,7 @@ def test_one_batch_leaves_the_same_present_as_one_by_one(
     )
     # What became unknown keeps the row it had, for a while: only after that are both alike.
     for state in (one, many):
-        state.settle(at(len(moves) + 2 * UNKNOWN_AFTER_S))
+        state.settle(at(len(moves) + 2 * CADENCES * CADENCE_S))
     assert {g: (row.state, row.causes) for g, row in one.intervals.open.items()} == {
         g: (row.state, row.causes) for g, row in many.intervals.open.items()
     }
@@ -216,6 +216,18 @@ def test_a_short_unknown_belongs_to_what_was_known_before() -> None:
     state.apply([change(0, ViewState.UNKNOWN, 200)], at(200))
     (row,) = state.settle(at(300)).intervals
     assert (row.state, row.started_at) == (PlaceState.UNKNOWN, at(200))
+
+
+def test_three_cadences_are_forgiven_those_of_the_slowest_camera_that_sees() -> None:
+    # The first camera alone sees p1, both see p0, nobody p2.
+    points = [[(50.0, 20.0)], [(10.0, 20.0)], [(190.0, 190.0)]]
+    state = new_state(model_of([LEFT, RIGHT], points))
+    state.intervals.pace(np.array([10.0, 60.0]))
+    state.apply([change(c, ViewState.UNKNOWN, 0) for c in range(2)], at(0))
+    assert not state.settle(at(29)).intervals
+    assert [row.place for row in state.settle(at(30)).intervals] == ["p1"]
+    assert not state.settle(at(179)).intervals
+    assert [row.place for row in state.settle(at(180)).intervals] == ["p0"]
 
 
 def test_a_spot_stays_open_while_nobody_watches_its_camera() -> None:

@@ -10,23 +10,26 @@ import numpy as np
 from gateway.domain.camera import ChannelId
 from gateway.domain.coverage.counters import Counters, Seen
 from gateway.domain.coverage.groups import Groups
-from gateway.domain.coverage.model import CoverageModel, Ints
+from gateway.domain.coverage.model import CoverageModel, Floats, Ints
 from gateway.domain.coverage.rows import PlaceInterval, PlaceState
 from gateway.domain.coverage.sight import Bounds, latest
 
-UNKNOWN_AFTER_S = 90.0
-"""Three cadences: what was not watched for less long belongs to what was known before (§6)."""
+CADENCES = 3
+"""What was not watched for less long than so many cadences belongs to what was known before (§6)."""
+CADENCE_S = 30.0
+"""Where none is told."""
 
 
 class Intervals:
     """The open rows. Each is for the points of one place that the same cameras see (a group).
 
-    While the gateway itself does not watch, and for `UNKNOWN_AFTER_S` after, a group that became unknown
+    While the gateway itself does not watch, and for three cadences after, a group that became unknown
     keeps its row: that hole is one gateway-gap row, not one a place.
 
     Attributes:
         open: group -> its open row.
         written: (groups,) the class that the rows say, `Seen.WELL` or `Seen.NEVER` = no row.
+        patience_s: (groups,) how long each may be unknown without a row of its own.
         counted_from: when the import began to count: the time before it belongs to the rows of the
             archive before, which other cameras may have seen otherwise. None = no such bound.
     """
@@ -35,6 +38,7 @@ class Intervals:
         self.model, self.groups, self.counters = model, groups, counters
         self.open: dict[int, PlaceInterval] = {}
         self.written = np.full(len(groups), Seen.WELL, np.int8)
+        self.patience_s: Floats = np.full(len(groups), CADENCES * CADENCE_S)
         self.counted_from: datetime | None = None
         self._pending_since = np.full(len(groups), np.inf)
         reachable = np.diff(groups.seers.start) > 0
@@ -74,12 +78,20 @@ class Intervals:
 
     def settle(self, at: datetime, left: Sequence[Sequence[Bounds]]) -> Iterable[PlaceInterval]:
         """Write what has been unknown for long. Not to be called while the gateway is blind."""
-        due = self._pending_since <= at.timestamp() - UNKNOWN_AFTER_S
+        due = self._pending_since <= at.timestamp() - self.patience_s
         due &= self.written != Seen.UNKNOWN
         for g in np.flatnonzero(due).tolist():
             bounds = last_of(left[c][Seen.UNVERIFIED] for c in self.groups.seers.of(g).tolist())
             since = datetime.fromtimestamp(self._pending_since[g], at.tzinfo)
             yield from self._turn(g, Seen.UNKNOWN, bounds.not_before(Bounds(None, since)))
+
+    def pace(self, cadence_s: Floats) -> None:
+        """Cameras are asked so often, (cameras,); a group waits for the slowest that sees it."""
+        seers = self.groups.seers
+        slowest: Floats = np.zeros(len(self.groups))
+        group = np.repeat(np.arange(len(self.groups)), np.diff(seers.start))
+        np.maximum.at(slowest, group, cadence_s[seers.index])
+        self.patience_s = CADENCES * slowest
 
     def watched_again(self, at: datetime) -> None:
         """A gateway gap ended: what is unknown still counts from here on as its own."""
