@@ -23,6 +23,7 @@ from gateway.projection import Projection
 from gateway.runtime.center import CenterLoop, make_deliverers, read_secrets
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.coverage import CoverageWorker
+from gateway.runtime.coverage_present import Cadences
 from gateway.runtime.credentials import OpenedCredentials
 from gateway.runtime.deliverer import Deliverer
 from gateway.runtime.desk_start import join_coverage, start_desk
@@ -128,9 +129,12 @@ class Service:
             source = from_memory(self.store)
         else:
             source = from_child(MODEL_BUILDER, pickle.dumps(settings))
-        return CoverageWorker(
+        worker = CoverageWorker(
             self.store, self.clock, pipeline.projection, source, settings.coverage.recount_s
         )
+        poll, poller = settings.poll, pipeline.poller
+        worker.cadences = lambda: Cadences(poll.cadence_s, poll.heightened_s, poller.heightened)
+        return worker
 
     def join_center(self, pipeline: Pipeline) -> None:
         """The deliverers and the loop back; what commits alerts wakes them."""
