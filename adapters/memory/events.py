@@ -334,10 +334,13 @@ class MemoryEvents:
 
     def prune(self, events_before: datetime, others_before: datetime) -> None:
         """Remove events that old, and everything else that was over before a time."""
+        still_open = [row for row in self._incidents.values() if row.ended_at is None]
+        needed = {one for row in still_open for one in (row.first_event, row.last_event)}
         self._events = {
             key: row
             for key, row in self._events.items()
-            if max(row.received_at, row.last_at or row.received_at) >= events_before
+            if key in needed
+            or max(row.received_at, row.last_at or row.received_at) >= events_before
         }
         self._incidents = {
             key: row

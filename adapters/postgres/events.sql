@@ -276,8 +276,13 @@ DELETE FROM sightline.pull_points WHERE device = $1;
 -- ================================================================ retention
 
 -- name: prune_events
+-- Those that an open incident goes on with after a restart stay as long as it stands.
 DELETE FROM sightline.events WHERE id IN (
-    SELECT id FROM sightline.events WHERE received_at < $1 AND coalesce(last_at, received_at) < $1
+    SELECT id FROM sightline.events AS e
+    WHERE received_at < $1 AND coalesce(last_at, received_at) < $1
+      AND id NOT IN (
+          SELECT unnest(ARRAY[first_event, last_event]) FROM sightline.event_incidents
+          WHERE ended_at IS NULL)
     ORDER BY received_at LIMIT $2);
 
 -- name: prune_event_incidents

@@ -78,6 +78,13 @@ class Atlas:
             return Where() if sensor is None else Where(sensor.longitude, sensor.latitude)
         return self.where_channel(event.channel, event.device)
 
+    def is_gone(self, channel: ChannelId | None, device: DeviceId | None) -> bool:
+        """A camera, or all of a device, was taken out of use: nobody asks it any more."""
+        camera = None if channel is None else self.inventory.cameras.get(channel)
+        if camera is not None:
+            return not camera.in_use
+        return device in self.inventory.devices and device not in self.inventory.channels_of
+
     def where_channel(self, channel: ChannelId | None, device: DeviceId | None = None) -> Where:
         """Where a camera stands; of a device alone, where its first channel does."""
         camera = None if channel is None else self.inventory.cameras.get(channel)

@@ -26,7 +26,7 @@ from gateway.domain.alerting.rules import Rule, RuleBook
 from gateway.domain.camera import DeviceId, GridId
 from gateway.domain.coverage.rows import BlindSpot
 from gateway.domain.event import Event
-from gateway.domain.ledger import Changes, Outage
+from gateway.domain.ledger import Changes, Ending, Outage
 from gateway.errors import StoreUnavailable
 from gateway.inventory import Inventory
 from gateway.metrics import EVENT_INCIDENTS, EVENT_ROWS, EVENTS_SEEN, EVENTS_WAITING
@@ -114,6 +114,7 @@ class Desk:
         self._filled = asyncio.Event()
         self._located = asyncio.Event()
         self._located.set()
+        self._archive_is_new = True
         self._ticked_at: datetime | None = None
         self._counted_at: datetime | None = None
 
@@ -154,6 +155,7 @@ class Desk:
         """
         self.atlas.take_sensors(await self.store.events.load_sensors())
         self.atlas.take_inventory(inventory)
+        self._archive_is_new = True
         if inventory.grids:
             self._located.clear()
             self._filled.set()
@@ -283,6 +285,9 @@ class Desk:
 
     def tick(self, now: datetime) -> None:
         """Everything that only time decides; once a second is enough."""
+        if self._archive_is_new:
+            self._archive_is_new = False
+            self._give_up_what_is_gone()
         for case in self.correlator.tick(now):
             EVENT_INCIDENTS.labels("closed").inc()
             self._touched[case.row.id] = case
@@ -300,6 +305,12 @@ class Desk:
         self._waiting.settled += settled
         self.mutes_held.forget_over(now)
         self.postures_held.settle(now)
+
+    def _give_up_what_is_gone(self) -> None:
+        """Who is out of use tells no end: its incidents close with that reason (semantics §4)."""
+        for case in self.correlator.cases.values():
+            if case.row.sensor is None and self.atlas.is_gone(case.row.channel, case.device):
+                self.correlator.give_up(case, str(Ending.DECOMMISSIONED))
 
     async def _gather(self, now: datetime, *, last: bool) -> EventChanges:
         if last or self._ticked_at is None or (now - self._ticked_at).total_seconds() >= TICK_S:

@@ -16,6 +16,7 @@ from gateway.domain.alerting.rows import (
     Alert,
     AlertPhase,
     AlertState,
+    EventIncident,
     GridLink,
     LinkReason,
     WorkOrderState,
@@ -557,6 +558,24 @@ async def test_events_go_first_and_the_rest_with_the_rollups(store: Store) -> No
     await store.prune(now + timedelta(days=60), audit_days=400, rollup_days=1000)
     assert await event_ids(store) == ["repeated"]
     assert sorted(await incident_ids(store)) == ["new", "open"]
+
+
+async def test_the_signals_that_an_open_incident_goes_on_with_stay_as_long_as_it_is_open(
+    store: Store,
+) -> None:
+    def lost(ended: float | None) -> EventIncident:
+        row = event_incident("lost", 0, ended)
+        return dataclasses.replace(row, first_event="first", last_event="last")
+
+    events = (event("first", 0), event("between", 1), event("last", 2))
+    await store.events.commit(EventChanges(events=events, incidents=(lost(None),)))
+    years = at(2) + timedelta(days=800)
+    await store.prune(years, audit_days=400, rollup_days=31, event_days=31)
+    assert await event_ids(store) == ["last", "first"]
+
+    await store.events.commit(EventChanges(incidents=(lost(3),)))
+    await store.prune(years, audit_days=400, rollup_days=31, event_days=31)
+    assert await event_ids(store) == []
 
 
 async def test_alerts_go_only_as_whole_conversations_that_ended(store: Store) -> None:

@@ -674,6 +674,41 @@ async def test_what_stands_for_ever_ages_out_after_a_restart_too(town: Town) -> 
     assert (last.phase, last.body["data"]["reasons"]) == ("close", ["stuck: no end was told"])
 
 
+async def test_a_lost_picture_stands_as_long_as_it_takes_over_a_restart_too(town: Town) -> None:
+    await town.bring(town.event("v", K.SIGNAL_LOSS, channel=ChannelId("A1"), active=True))
+    began_at = town.now
+
+    later = await restarted(town)
+    await later.pass_s(40 * 86_400)
+    (row,), _ = await town.store.events.incidents(EventQuery(kind=K.SIGNAL_LOSS))
+    assert row.ended_at is None
+
+    back_at = later.now
+    await later.bring(later.event("w", K.SIGNAL_LOSS, channel=ChannelId("A1"), active=False))
+    await later.pass_s(61)
+    (row,), _ = await town.store.events.incidents(EventQuery(kind=K.SIGNAL_LOSS))
+    assert (row.began_at, row.ended_at, row.note) == (began_at, back_at, "")
+
+
+async def test_a_lost_picture_closes_when_its_camera_is_taken_out_of_use(town: Town) -> None:
+    for n in (0, 1):
+        lost = {"channel": ChannelId(f"A{n}"), "active": True}
+        await town.bring(town.event(f"v{n}", K.SIGNAL_LOSS, **lost))
+        town.clock.move(1)
+    await town.pass_s(5)
+    rows, _ = await town.store.events.incidents(EventQuery(kind=K.SIGNAL_LOSS))
+    assert [row.ended_at for row in rows] == [None, None]
+
+    archive = inventory()
+    cameras = [replace(c, in_use=c.id != "A1") for c in archive.cameras.values()]
+    await town.desk.take_archive(
+        Inventory.of(cameras, archive.devices.values(), archive.nodes.values())
+    )
+    await town.pass_s(5)
+    rows, _ = await town.store.events.incidents(EventQuery(kind=K.SIGNAL_LOSS))
+    assert {row.channel: row.note for row in rows if row.ended_at} == {"A1": "decommissioned"}
+
+
 async def test_what_was_held_down_at_a_crash_is_told_when_its_time_has_come(town: Town) -> None:
     await town.bring(town.event("d", K.DOOR, sensor=SensorId("door-1"), active=True))
     await town.pass_s(60)

@@ -18,6 +18,7 @@ BOOK = RuleBook(
     kinds={
         K.SMOKE: KindRule(Severity.MAJOR, window_s=100, linger_s=10, stuck_s=1000, raise_at=5),
         K.TAMPER: KindRule(Severity.MINOR, linger_s=180, window_s=600),
+        K.SIGNAL_LOSS: KindRule(linger_s=10, stuck_s=0),
         K.MOTION: KindRule(incident=Makes.NEVER),
         K.LINE_CROSSING: KindRule(incident=Makes.HEIGHTENED),
     },
@@ -39,7 +40,7 @@ def signal(name: str, seconds: float = 0, kind: EventKind = K.SMOKE, **more: Any
 
 
 def channel_signal(name: str, seconds: float, kind: EventKind, **more: Any) -> Event:
-    return signal(name, seconds, kind, sensor=None, channel=ChannelId("c1"), **more)
+    return signal(name, seconds, kind, **{"sensor": None, "channel": ChannelId("c1"), **more})
 
 
 @pytest.fixture
@@ -139,7 +140,36 @@ def test_moments_age_out_and_a_state_that_never_ends_is_taken_as_stuck(desk: Cor
     (stuck,) = desk.tick(after(1200))
 
     assert (quiet.row.ended_at, quiet.row.note) == (T0, "no more signals")
-    assert (stuck.row.ended_at, stuck.row.note) == (after(200), "stuck: no end was told")
+    # It stood as far as anybody knows until it was given up, not until its last signal.
+    assert (stuck.row.ended_at, stuck.row.note) == (after(1200), "stuck: no end was told")
+    assert stuck.row.last_at == after(200)
+
+
+def test_a_kind_that_never_ages_stands_until_its_end_is_told(desk: Correlator) -> None:
+    desk.take(channel_signal("a", 0, K.SIGNAL_LOSS, active=True), HERE)
+    months = 200 * 86_400
+    assert desk.tick(after(months)) == []
+
+    desk.take(channel_signal("b", months, K.SIGNAL_LOSS, active=False), HERE)
+    (over,) = desk.tick(after(months + 10))
+    assert (over.row.began_at, over.row.ended_at, over.row.note) == (T0, after(months), "")
+
+
+def test_what_never_ages_closes_when_its_source_is_gone(desk: Correlator) -> None:
+    standing = desk.take(channel_signal("a", 0, K.SIGNAL_LOSS, active=True), HERE).case
+    over = desk.take(channel_signal("b", 1, K.SIGNAL_LOSS, channel=ChannelId("c2")), FAR).case
+    assert standing is not None
+    assert over is not None
+    desk.take(channel_signal("c", 2, K.SIGNAL_LOSS, channel=ChannelId("c2"), active=False), FAR)
+    assert desk.join(standing, "outage")  # an outage holds nothing open whose source is gone
+    desk.give_up(standing, "decommissioned")
+    desk.give_up(over, "decommissioned")
+
+    desk.tick(after(5))
+    assert standing.row.ended_at == after(5)
+    assert standing.row.note == "followed by outage; decommissioned"
+    assert (over.row.ended_at, over.row.note) == (after(2), "decommissioned")
+    assert (desk.cases, desk.release("outage", after(9))) == ({}, None)
 
 
 def test_a_signal_after_the_window_is_a_new_incident_even_before_the_old_one_was_swept(

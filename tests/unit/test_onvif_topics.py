@@ -1,5 +1,6 @@
 """Topics, messages and what becomes of them: pure."""
 
+import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,13 +17,26 @@ from adapters.onvif.notifications import (
     times,
 )
 from adapters.onvif.standing import STANDING
-from adapters.onvif.topics import Fate, Meaning, Topics, normalise, read_topics
+from adapters.onvif.topics import FILE, Fate, Meaning, Topics, normalise, read_topics
 from gateway.domain.camera import Camera, ChannelId, DeviceId
 from gateway.domain.event import Event, EventKind, EventSource
+from gateway.resources import data_dir
+from gateway.rulebook import load
 
 DEVICE = DeviceId("10.0.0.1:80")
 NOW_AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 TOLD = "2026-11-23T08:00:00Z"
+
+
+def test_what_never_ages_at_the_device_is_never_given_up_by_the_rules() -> None:
+    rows = tomllib.loads((data_dir("config") / FILE).read_text(encoding="utf-8"))["topics"]
+    standing = {row["kind"] for row in rows.values() if row["state"] and row["ages_s"] == 0}
+    book = load()
+    assert standing >= {"signal_loss", "hardware_failure", "storage_failure"}
+    assert {kind: book.kind(EventKind(kind)).stuck_s for kind in standing} == dict.fromkeys(
+        standing, 0.0
+    )
+    assert book.kind(EventKind.TAMPER).stuck_s > 0
 
 
 @pytest.fixture(scope="module")

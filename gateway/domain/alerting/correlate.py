@@ -1,9 +1,9 @@
 """Which signals belong to one incident (事件): same kind, place and time; or one explains the other.
 
 An incident grows while its signals come, is over when its last standing signal ended (and nothing came again
-for `linger_s`), and ages out when signals without an end stop coming, or a state stands for ever (stuck
-contacts). A tamper that is followed by signal loss or outage of the same device is ONE incident,
-more urgent than either.
+for `linger_s`), and ages out when signals without an end stop coming, or a state stands too long for its
+kind (stuck contacts); a lost picture stands as long as it takes. A tamper that is followed by signal loss or
+outage of the same device is ONE incident, more urgent than either.
 """
 
 from collections import defaultdict
@@ -48,6 +48,7 @@ class Case:
         joined: outage incidents that it explains; it stays open as long as they do.
         raised_by: why its severity was raised already.
         names: kinds and subjects that find it.
+        given_up: why nobody will tell its end; it closes at once.
     """
 
     row: EventIncident
@@ -57,6 +58,7 @@ class Case:
     joined: set[str] = field(default_factory=set)
     raised_by: frozenset[str] = frozenset()
     names: set[tuple[EventKind, str]] = field(default_factory=set)
+    given_up: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +283,7 @@ class Correlator:
         closed = []
         due = [case for case in self.cases.values() if self._due(case, now)]
         for case in due + self._too_many({case.row.id for case in due}):
-            ended, note = self._ending(case)
+            ended, note = self._ending(case, now)
             notes = "; ".join(filter(None, (case.row.note, note)))
             case.row = replace(case.row, ended_at=ended, note=notes)
             self._remove(case)
@@ -296,17 +298,29 @@ class Correlator:
 
     def _due(self, case: Case, now: datetime) -> bool:
         rule = self.book.kind(case.row.kind)
+        if case.given_up:
+            return True
         if case.joined:
             return False
         if case.over_at is not None:
             return now >= case.over_at + timedelta(seconds=rule.linger_s)
+        if case.standing and not rule.stuck_s:
+            return False
         limit_s = rule.stuck_s if case.standing else rule.window_s
         return now >= case.row.last_at + timedelta(seconds=limit_s)
 
-    def _ending(self, case: Case) -> tuple[datetime, str]:
+    def _ending(self, case: Case, now: datetime) -> tuple[datetime, str]:
+        if case.given_up:
+            return case.over_at or now, case.given_up
         if case.over_at is not None:
             return case.over_at, ""
-        return case.row.last_at, "stuck: no end was told" if case.standing else "no more signals"
+        if case.standing:  # nothing says that it ended before we stopped believing it
+            return now, "stuck: no end was told"
+        return case.row.last_at, "no more signals"
+
+    def give_up(self, case: Case, reason: str) -> None:
+        """Nobody will tell its end: its source is gone. It closes with the next `tick`."""
+        case.given_up = reason
 
     # --- the book
 
@@ -368,6 +382,8 @@ class Correlator:
                 del self._by_name[name]
         for source in case.standing:
             self._standing.pop(source, None)
+        for outage_incident in case.joined:
+            self._by_joined.pop(outage_incident, None)
         if case.device is not None:
             self._by_device[case.device].discard(key)
             if not self._by_device[case.device]:
