@@ -467,23 +467,22 @@ async def test_a_device_that_cannot_renew_tells_again_what_was_lost(before: str)
         assert not held.missed
 
 
-async def test_who_refuses_to_tell_its_state_again_is_asked_once_and_pulled_on() -> None:
+async def test_who_refused_to_tell_its_state_is_not_asked_again_after_a_loss() -> None:
     fleet = Fleet()
     device = fleet.add(Personality(events=EventQuirk.NO_SYNCHRONIZATION))
     async with fleet.served() as server, pulling(fleet) as pulled:
         await until(lambda: pulled.source.pulling == 1)
-        held = pulled.source._points[device]
-        held.renews, held.missed, held.synchronizes = False, True, True
-        await until(lambda: not held.missed)
+        live, held = server.devices[device], pulled.source._points[device]
         assert not held.synchronizes
-        held.missed = True
-        asked = server.devices[device].events.pulls_asked
-        await until(lambda: server.devices[device].events.pulls_asked >= asked + 3)
+        held.renews = False
+        pulled.source._cycle.lost(held)
+        asked = live.events.pulls_asked
+        await until(lambda: live.events.pulls_asked >= asked + 3)
         assert held.missed
+        assert not held.asks_state
         server.signal(device, "tamper", active=True)
         await until(lambda: pulled.events)
-        assert server.devices[device].refused_logins == 0
-        assert server.devices[device].events.creations == 1
+        assert live.events.creations == 1
 
 
 async def test_a_remembered_subscription_that_is_gone_is_replaced() -> None:
