@@ -195,7 +195,7 @@ class Service:
 
         async def told() -> bytes:
             if settings.store.dsn.get_secret_value().startswith("memory:"):
-                return await memory_told(self.store)
+                return await memory_told(self.store, settings.coverage)
             return pickle.dumps(settings)
 
         if not settings.coverage.enabled:

@@ -15,6 +15,7 @@ from gateway.domain.coverage.place import CandidateSite, PlaceId, PlaceList, Sit
 from gateway.errors import UsageError
 from gateway.inventory import Inventory
 from gateway.resources import data_dir
+from gateway.settings import CoverageSettings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +53,8 @@ class PlanRequest:
     Attributes:
         sites / budget: at least one of them: sites at most, CNY at most.
         per_site: cameras at one site, at most.
-        backup: what a second view from another site counts, 0 to 1.
+        backup: what a second view from another site counts, 0 to 1; a standing camera nearer than
+            `coverage.visit_m` is no other site.
         lenses: names of `config/planning.toml`; none = the default one.
         candidates: where the sites come from.
         time_limit_s: after that the best plan so far is given, with the bound so far.
@@ -147,8 +149,18 @@ def candidates_of(
 class Planner:
     """Archive and places made ready: asked for a plan, or what one change would do."""
 
-    def __init__(self, inventory: Inventory, places: PlaceList) -> None:
+    def __init__(
+        self,
+        inventory: Inventory,
+        places: PlaceList,
+        settings: CoverageSettings = CoverageSettings(),  # noqa: B008 - frozen
+    ) -> None:
         """Read everything into metres; seconds.
+
+        Args:
+            inventory: the archive.
+            places: and what is listed beside it.
+            settings: how near to each other two cameras are at one place.
 
         Raises:
             UsageError: no place is listed and accepted: there is nothing to plan for.
@@ -158,6 +170,7 @@ class Planner:
         from gateway.domain.coverage.plane import DISTRICT
 
         self.inventory, self.places, self.plane = inventory, places, DISTRICT
+        self.visit_m = settings.visit_m
         self.scene: Scene = make_scene(inventory.cameras.values(), (), places, load_optics())
         if not len(self.scene.points.weight):
             raise UsageError(
@@ -185,6 +198,7 @@ class Planner:
         from gateway.domain.planning.options import make_options
         from gateway.domain.planning.problem import Limits
         from gateway.domain.planning.reaim import reaim
+        from gateway.domain.planning.sight_lines import seen_from_beside
         from gateway.domain.planning.solve import Task, solve
 
         began = time.monotonic()
@@ -203,6 +217,7 @@ class Planner:
             Task(
                 options.covers, options.site, np.array(cost, dtype=np.float64),
                 self.scene.points.weight, seen.astype(np.int32), limits,
+                seen_from_beside(self.scene, self.sees, xy, self.visit_m),
             ),
             lambda share: told(PREPARED + (0.9 - PREPARED) * share),
             lambda: time.monotonic() - began > request.time_limit_s,

@@ -154,7 +154,10 @@ class CoverageSettings(_Section):
         description="when coverage is counted again from scratch, Asia/Shanghai",
     )
     visit_m: float = Field(
-        15.0, ge=0, le=1_000, description="cameras so near to each other are one visit"
+        15.0,
+        ge=0,
+        le=1_000,
+        description="cameras so near to each other are one visit, and no backup of each other",
     )
 
     @property

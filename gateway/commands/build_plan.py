@@ -18,15 +18,15 @@ from gateway.errors import SightlineError, UsageError
 from gateway.inventory import Inventory
 from gateway.opening import open_store
 from gateway.planning import Planner, PlanRequest
-from gateway.settings import Settings
+from gateway.settings import CoverageSettings, Settings
 from gateway.what_if import WhatIfDesk
 
 
-async def read(settings: Settings) -> tuple[Inventory, PlaceList]:
+async def read(settings: Settings) -> tuple[Inventory, PlaceList, CoverageSettings]:
     """Read archive and places beside the service."""
     async with open_store(settings, create=False) as store:
         inventory = await store.load_inventory(shapes=False)
-        return inventory, await store.coverage.load_places()
+        return inventory, await store.coverage.load_places(), settings.coverage
 
 
 def tell(**said: Any) -> None:  # noqa: ANN401 - JSON
@@ -53,8 +53,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service decides when it ends
     told = pickle.load(sys.stdin.buffer)  # noqa: S301 - the service wrote it
     try:
-        inventory, places = asyncio.run(read(told)) if isinstance(told, Settings) else told
-        planner = Planner(inventory, places)
+        planner = Planner(*(asyncio.run(read(told)) if isinstance(told, Settings) else told))
     except SightlineError as error:
         tell(wrong=str(error))
         return

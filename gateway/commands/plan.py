@@ -86,7 +86,7 @@ async def compute(
             secrets.token_hex(8), name, datetime.now(UTC), actor(), PlanStatus.DONE,
             request.as_dict(), progress=1.0,
         )  # fmt: skip
-        result = Planner(inventory, places).plan(request, told)
+        result = Planner(inventory, places, settings.coverage).plan(request, told)
         record = replace(record, finished_at=datetime.now(UTC), result=result)
         await store.coverage.save_plan(record)
         await audit_line(store, "plan", record.id, detail=name)

@@ -16,6 +16,7 @@ from gateway.errors import Refused, StoreUnavailable, Unavailable, UsageError
 from gateway.inventory import Inventory
 from gateway.ports import Clock, Store
 from gateway.ports.coverage import PlanRecord, PlanStatus
+from gateway.settings import CoverageSettings
 
 log = structlog.get_logger("sightline.planning")
 QUEUED_MAX = 10
@@ -302,10 +303,13 @@ class Planning:
             await desk.close()
 
 
-async def memory_told(store: Store) -> bytes:
+async def memory_told(
+    store: Store,
+    settings: CoverageSettings = CoverageSettings(),  # noqa: B008 - frozen
+) -> bytes:
     """The input of a child where no other process reaches the store: archive and places themselves."""
     inventory = await store.load_inventory(shapes=False)
     places = await store.coverage.load_places()
     cameras = [replace(one, archive=dict(one.archive)) for one in inventory.cameras.values()]
     plain = Inventory.of(cameras, divisions=inventory.divisions.values())
-    return pickle.dumps((plain, places))
+    return pickle.dumps((plain, places, settings))

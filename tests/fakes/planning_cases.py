@@ -19,6 +19,7 @@ def draw_task(
     near = draw.random((sites, points)) < 0.35
     sees = near[option_site] & (draw.random((len(option_site), points)) < 0.6)
     option, point = np.nonzero(sees)
+    stand, twin = np.nonzero(near & (np.random.default_rng(seed + 1).random((sites, points)) < 0.5))
     return Task(
         covers=csr_of(option, point, len(option_site)),
         option_site=option_site,
@@ -26,7 +27,14 @@ def draw_task(
         weight=draw.choice([0.0, 1.0, 2.5, 4.0], points, p=[0.1, 0.4, 0.3, 0.2]),
         seen=draw.choice([0, 1, 2], points, p=[0.8, 0.15, 0.05]).astype(np.int32),
         limits=limits,
+        beside=csr_of(stand, twin, sites),
     )
+
+
+def counts(task: Task, site: int, point: int) -> bool:
+    """Whether a view of a point from a site counts: not when its only viewer stands there already."""
+    assert task.beside is not None
+    return int(task.seen[point]) != 1 or point not in task.beside.of(site)
 
 
 def worth(task: Task, options: list[int]) -> float:
@@ -34,6 +42,7 @@ def worth(task: Task, options: list[int]) -> float:
     total = 0.0
     for point, weight in enumerate(task.weight):
         sites = {int(task.option_site[o]) for o in options if point in task.covers.of(o)}
+        sites = {site for site in sites if counts(task, site, point)}
         before = int(task.seen[point])
         views = before + len(sites)
         if before == 0 and views >= 1:
@@ -63,7 +72,8 @@ def optimum(task: Task) -> float:
 
     options, sites, points = len(task.option_site), len(task.cost), len(task.weight)
     pairs = sorted({(int(task.option_site[o]), int(p))
-                    for o in range(options) for p in task.covers.of(o)})  # fmt: skip
+                    for o in range(options) for p in task.covers.of(o)
+                    if counts(task, int(task.option_site[o]), int(p))})  # fmt: skip
     at_site, first, second = options, options + sites, options + sites + points
     view = second + points
     count = view + len(pairs)

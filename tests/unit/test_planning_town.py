@@ -27,6 +27,7 @@ from gateway.domain.planning.what_if import Change, Now, what_if
 from gateway.errors import UsageError
 from gateway.inventory import Inventory
 from gateway.planning import Planner, PlanRequest, Source, load_catalogue
+from gateway.settings import CoverageSettings
 
 LENS = Lens("test", 90.0, 2560.0, 60.0)
 
@@ -175,6 +176,20 @@ def test_nothing_is_built_twice() -> None:
     assert [row["place"] for row in result["sites"][0]["places"]] == ["blind"]
     assert result["already"]["weight_seen"] == 1.0
     assert (result["already"]["places_seen"], result["already"]["places"]) == (1, 2)
+
+
+def test_a_second_view_from_the_pole_of_the_first_is_no_backup() -> None:
+    made = planner([camera("c", 0, 0)], [place("seen", 0, 20)],
+                   candidates=[site("same pole", 3, 0), site("nowhere", 900, 0)])  # fmt: skip
+    assert made.plan(PlanRequest(sites=2, backup=0.5))["sites"] == []
+    apart = planner([camera("c", 0, 0)], [place("seen", 0, 20)], candidates=[
+        site("same pole", 3, 0), site("across the road", 0, 40),
+    ])  # fmt: skip
+    result = apart.plan(PlanRequest(sites=2, backup=0.5))
+    assert [(row["site"], row["gain"]) for row in result["sites"]] == [("across the road", 0.5)]
+    near = Planner(apart.inventory, apart.places, CoverageSettings(visit_m=1.0))
+    assert near.plan(PlanRequest(sites=2, backup=0.5))["gain"] == 0.5
+    assert len(near.plan(PlanRequest(sites=2, backup=0.5))["sites"]) == 1
 
 
 def test_what_is_not_known_of_a_site_is_told() -> None:

@@ -24,7 +24,7 @@ class Limits:
         budget: CNY in all, or None.
         per_site: cameras at one site, at most.
         backup: what a second view on a point counts, as a fraction of the first, 0 to 1. It must come
-            from another site: two cameras on one pole fail together.
+            from another site: two cameras on one pole fail together (`Task.beside` for standing ones).
     """
 
     sites: int | None = None

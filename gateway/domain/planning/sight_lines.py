@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from gateway.domain.coverage.build import Scene
 from gateway.domain.coverage.line_of_sight import point_shapes, visible
-from gateway.domain.coverage.model import Floats, Polygons
+from gateway.domain.coverage.model import Csr, Floats, Polygons
 from gateway.domain.coverage.sectors import Sectors
+from gateway.domain.planning.problem import csr_of
 
 Indices = NDArray[np.intp]
 
@@ -97,6 +98,27 @@ def exact(scene: Scene, views: Sectors) -> Polygons:
         arc_error_m=scene.optics.arc_error_m / 10,
         simplify_m=0.0,
     )
+
+
+def seen_from_beside(scene: Scene, sees: Csr, xy: Floats, near_m: float) -> Csr:
+    """Stand -> the points that one standing camera sees alone, which stands beside it.
+
+    Args:
+        scene: cameras and points.
+        sees: camera -> points.
+        xy: (n, 2) stands, metres; those that are not finite have no neighbours.
+        near_m: no further apart = beside each other.
+    """
+    count = np.bincount(sees.index, minlength=len(scene.points.xy))
+    alone = count[sees.index] == 1
+    camera = np.repeat(np.arange(len(scene.views.xy)), np.diff(sees.start))
+    held = csr_of(camera[alone], sees.index[alone], len(scene.views.xy))
+    placed = np.flatnonzero(np.isfinite(xy).all(axis=1))
+    tree = shapely.STRtree(point_shapes(scene.views.xy))
+    stand, near = tree.query(point_shapes(xy[placed]), predicate="dwithin", distance=near_m)
+    points = [held.of(c) for c in near.tolist()]
+    stands = np.repeat(placed[stand], [len(found) for found in points])
+    return csr_of(stands, np.concatenate([np.empty(0, np.int32), *points]), len(xy))
 
 
 def stands_in(scene: Scene, xy: Floats) -> NDArray[np.bool_]:

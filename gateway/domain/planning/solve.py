@@ -34,6 +34,8 @@ class Task:
         weight: of each point.
         seen: standing cameras that see each point.
         limits: what may be chosen.
+        beside: site -> points whose only standing viewer stands there: a second view from there is
+            none, for two cameras on one pole fail together. None = no site has such points.
     """
 
     covers: Csr
@@ -42,6 +44,7 @@ class Task:
     weight: Floats
     seen: Ints
     limits: Limits
+    beside: Csr | None = None
 
 
 @dataclass(frozen=True)
@@ -103,9 +106,7 @@ def solve(
         told: called with the share of the work done, 0 to 1.
         stop: asked often whether time is up.
     """
-    wanted = (task.seen == 0) | ((task.seen == 1) & (task.limits.backup > 0))
-    wanted &= task.weight > 0
-    covers = _within(task.covers, wanted)
+    covers = helpful(task)
     kept = np.flatnonzero(needed(covers, task.option_site)).astype(np.int32)
     problem, row_of = build_problem(
         only(covers, kept), task.option_site[kept], task.cost, task.weight, task.seen, task.limits
@@ -129,11 +130,18 @@ def solve(
     )
 
 
-def _within(lists: Csr, wanted: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Csr:
-    """The lists without the numbers that are not wanted."""
-    keep = wanted[lists.index]
+def helpful(task: Task) -> Csr:
+    """Option -> the points that it helps: not seen yet, or where a second view from there counts."""
+    covers, points = task.covers, np.int64(len(task.weight))
+    wanted = (task.seen == 0) | ((task.seen == 1) & (task.limits.backup > 0))
+    keep = (wanted & (task.weight > 0))[covers.index]
+    if task.beside is not None:
+        site = task.option_site[np.repeat(np.arange(len(task.option_site)), np.diff(covers.start))]
+        at = np.repeat(np.arange(len(task.beside.start) - 1), np.diff(task.beside.start))
+        twins = np.isin(site * points + covers.index, at * points + task.beside.index)
+        keep &= ~(twins & (task.seen[covers.index] == 1))
     before = np.concatenate(([0], np.cumsum(keep))).astype(np.int32)
-    return Csr(before[lists.start], lists.index[keep])
+    return Csr(before[covers.start], covers.index[keep])
 
 
 def _prove(
