@@ -6,7 +6,7 @@ import os
 import pickle
 import secrets
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -308,8 +308,13 @@ async def _keep_claim(store: Store) -> None:
             await store.claim()
 
 
-async def run_service(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT; a second signal ends at once."""
+async def run_service(settings: Settings, on_hangup: Callable[[], None] | None = None) -> None:
+    """Run until SIGTERM or SIGINT; a second signal ends at once.
+
+    Args:
+        settings: read and checked.
+        on_hangup: what SIGHUP does; None = it ends the service as SIGTERM does.
+    """
     calm_malloc()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -321,6 +326,8 @@ async def run_service(settings: Settings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
+    # Set without asking whether it was set before: a shell and the kernel both tell of a lost terminal.
+    loop.add_signal_handler(signal.SIGHUP, on_hangup or stop.set)
     async with open_store(settings, claim=True) as store:
         service = Service(settings, store)
         await service.run(stop)

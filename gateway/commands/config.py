@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from gateway import rulebook, sensor_config
 from gateway.commands.options import ConfigOption, JsonOption, out, print_json, settings_from
+from gateway.errors import SettingsError
+from gateway.reread import wrong_files
 from gateway.settings import Settings, describe
 
 config = typer.Typer(help="Check, show and describe the settings.", no_args_is_help=True)
@@ -16,9 +17,9 @@ config = typer.Typer(help="Check, show and describe the settings.", no_args_is_h
 def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Read the settings; exit 2 with every problem when something is wrong."""
     settings = settings_from(config)
-    sensor_config.load(settings.intake.mapping)
-    sensor_config.load_secrets(settings.intake.secrets_dir)
-    rulebook.load(settings.events.rules, settings.known_recipients)
+    problems = wrong_files(settings)
+    if problems:
+        raise SettingsError(problems)
     if as_json:
         print_json({"ok": True, "file": None if config is None else str(config.absolute())})
     elif config is None:
