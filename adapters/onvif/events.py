@@ -7,6 +7,7 @@ and so that a synchronization point, which tells everything again, makes no even
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from hashlib import blake2b
+from math import isfinite
 from types import MappingProxyType
 from typing import Final
 
@@ -101,9 +102,17 @@ class Translator:
                 EVENT_MESSAGES.labels(self._source.value, meaning.value).inc()
                 continue
             token = _token(meaning, note)
-            active = _state(meaning, note)
-            if not self._is_news(device, topic, token, meaning, note.operation, active, now):
-                EVENT_MESSAGES.labels(self._source.value, "initial").inc()
+            active, operation, fate = _state(meaning, note), note.operation, "initial"
+            if active is None and meaning.value:
+                # A reading says its state again and again, as a synchronization point does.
+                stands = (topic, token) in self.states.of(device)
+                active = meaning.judge(_value(meaning, note), stands=stands)
+                operation, fate = "Initialized", "reading"
+            is_nothing = active is None and fate == "reading"
+            if is_nothing or not self._is_news(
+                device, topic, token, meaning, operation, active, now
+            ):
+                EVENT_MESSAGES.labels(self._source.value, fate).inc()
                 continue
             EVENT_MESSAGES.labels(self._source.value, "event").inc()
             what = (device, topic, token, str(active), note.told_at)
@@ -222,10 +231,13 @@ def _number(token: str) -> str:
 
 
 def _token(meaning: Meaning, note: Notification) -> str:
-    """Which input or source; with the rule's name behind it, where there is one."""
+    """Which input or source; with the rule's name, or that of the reading, behind it where there is one.
+
+    A reading's state is one of its own: that it is over says nothing about what the device judges itself.
+    """
     source = note.source
     token = next((source[name] for name in meaning.token if source.get(name)), "")
-    rule = source.get("Rule", "")
+    rule = source.get("Rule", "") or ("" if meaning.state else meaning.value)
     return f"{token} {rule}".strip() if rule else token
 
 
@@ -244,9 +256,10 @@ def _value(meaning: Meaning, note: Notification) -> float | None:
     if not meaning.value:
         return None
     try:
-        return float(note.data.get(meaning.value, ""))
+        value = float(note.data.get(meaning.value, ""))
     except ValueError:
         return None
+    return value if isfinite(value) else None
 
 
 def _id(device: DeviceId, topic: str, token: str, state: str, stamp: str) -> str:

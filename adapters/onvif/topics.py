@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,7 +41,10 @@ class Meaning:
         active: values (lower case) that mean "it began".
         token: names of the source items that say which input, rule or source.
         video: the token names a video source: the event belongs to one channel.
-        value / unit: the data item that holds a reading.
+        value / unit: the data item that holds a reading. Without a state, and without `above`, it is counted,
+            no more: devices tell it every minute.
+        above: it began when the reading is beyond this.
+        clear: and is over when the reading is down to this (hysteresis).
         ages_s: an active state without a word for so long is over (quirk 29); 0 = never.
     """
 
@@ -51,7 +55,23 @@ class Meaning:
     video: bool = True
     value: str = ""
     unit: str = ""
+    above: float | None = None
+    clear: float | None = None
     ages_s: float = 0.0
+
+    def judge(self, reading: float | None, *, stands: bool) -> bool | None:
+        """What a reading says about the state.
+
+        Args:
+            reading: None = it could not be read.
+            stands: what it is until now.
+
+        Returns:
+            None = nothing: there is no threshold, or no number.
+        """
+        if reading is None or self.above is None or self.clear is None:
+            return None
+        return reading > (self.clear if stands else self.above)
 
 
 def normalise(topic: str) -> str:
@@ -120,6 +140,7 @@ def _meaning(key: str, row: Mapping[str, Any]) -> Meaning:
     if unknown or source not in _SOURCES:
         raise ValueError(f"{FILE}: {key}: {', '.join(sorted(unknown)) or source} is not known")
     value = row.get("value", {})
+    above, clear = _thresholds(key, value)
     return Meaning(
         EventKind(row["kind"]),
         tuple(row.get("state", ())),
@@ -128,5 +149,25 @@ def _meaning(key: str, row: Mapping[str, Any]) -> Meaning:
         source == "video",
         value.get("name", ""),
         value.get("unit", ""),
+        above,
+        clear,
         float(row.get("ages_s", 0.0)),
     )
+
+
+_VALUE_KEYS: Final = frozenset({"name", "unit", "above", "clear"})
+
+
+def _thresholds(key: str, value: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    unknown = value.keys() - _VALUE_KEYS
+    if unknown:
+        raise ValueError(f"{FILE}: {key}: value.{', '.join(sorted(unknown))} is not known")
+    if "above" not in value:
+        if "clear" in value:
+            raise ValueError(f"{FILE}: {key}: value.clear belongs to above")
+        return None, None
+    above = float(value["above"])
+    clear = float(value.get("clear", above))
+    if not (isfinite(above) and isfinite(clear) and clear <= above):
+        raise ValueError(f"{FILE}: {key}: value.clear must not be above `above`, both finite")
+    return above, clear

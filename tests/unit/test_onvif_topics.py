@@ -20,6 +20,7 @@ from adapters.onvif.standing import STANDING
 from adapters.onvif.topics import FILE, Fate, Meaning, Topics, normalise, read_topics
 from gateway.domain.camera import Camera, ChannelId, DeviceId
 from gateway.domain.event import Event, EventKind, EventSource
+from gateway.metrics import EVENT_MESSAGES
 from gateway.resources import data_dir
 from gateway.rulebook import load
 
@@ -168,14 +169,79 @@ def test_a_message_without_a_state_is_a_moment(topics: Topics) -> None:
     assert event.active is None
 
 
-def test_a_reading_has_its_value_and_unit(topics: Topics) -> None:
-    reading = note(
-        "tns1:Monitoring/EnvironmentalConditions/Temperature", "61.5", name="Temperature"
+def degrees(*readings: str) -> list[Notification]:
+    topic = "tns1:Monitoring/EnvironmentalConditions/Temperature"
+    source = {"Token": "Sensor_1"}
+    return [note(topic, text, name="Temperature", source=source) for text in readings]
+
+
+def test_ordinary_readings_are_counted_and_no_event(topics: Topics) -> None:
+    labels = (EventSource.ONVIF_PULL.value, "reading")
+    before = EVENT_MESSAGES.labels(*labels)._value.get()
+    ordinary = degrees("31", "-28.5", "79.9", "hot", "", "inf", "nan")
+    assert told(translator(topics), *ordinary) == []
+    assert EVENT_MESSAGES.labels(*labels)._value.get() == before + len(ordinary)
+
+
+def test_a_reading_begins_above_its_threshold_and_is_over_at_the_clearing_one(
+    topics: Topics,
+) -> None:
+    readings = degrees("80", "80.1", "76", "91", "broken", "75", "79", "81")
+    events = told(translator(topics), *readings)
+    assert [(e.value, e.active) for e in events] == [(80.1, True), (75.0, False), (81.0, True)]
+    assert {(e.unit, e.kind, e.token) for e in events} == {
+        ("Cel", EventKind.TEMPERATURE, "Sensor_1 Temperature")
+    }
+
+
+def test_a_hot_reading_stands_over_a_restart_and_what_was_not_stored_is_told_again(
+    topics: Topics,
+) -> None:
+    held = translator(topics)
+    (hot,) = told(held, *degrees("90"))
+    assert told(held, *degrees("90")) == []
+    held.doubt([hot])
+    assert [e.active for e in told(held, *degrees("90"))] == [True]
+
+    later = translator(topics)
+    later.stand([hot], 0.0)
+    assert [e.active for e in told(later, *degrees("78", "60"))] == [False]
+
+
+def test_a_cooler_reading_does_not_end_what_the_device_calls_critical(topics: Topics) -> None:
+    held = translator(topics)
+    critical = note(
+        "tns1:Device/HardwareFailure/TemperatureCritical",
+        name="Critical",
+        source={"Token": "Sensor_1"},
     )
-    (event,) = told(translator(topics), reading)
-    assert (event.value, event.unit, event.kind) == (61.5, "Cel", EventKind.TEMPERATURE)
-    broken = note("tns1:Monitoring/EnvironmentalConditions/Temperature", "hot", name="Temperature")
-    assert told(translator(topics), broken)[0].value is None
+    began, hot, cool = told(held, critical, *degrees("90", "60"))
+    assert (began.active, hot.active, cool.active) == (True, True, False)
+    assert began.token != hot.token == cool.token
+
+
+@pytest.mark.parametrize(
+    ("value", "told_of"),
+    [
+        ('{ name = "T", abov = 1 }', "abov"),
+        ('{ name = "T", clear = 1 }', "belongs to above"),
+        ('{ name = "T", above = 1, clear = 2 }', "must not be above"),
+        ('{ name = "T", above = nan }', "finite"),
+    ],
+)
+def test_a_threshold_that_cannot_be_is_refused(tmp_path: Path, value: str, told_of: str) -> None:
+    file = tmp_path / "topics.toml"
+    row = f'kind = "temperature"\nvalue = {value}'
+    file.write_text(f'[topics."A/B"]\n{row}\n[dropped]\nwords = []\n')
+    with pytest.raises(ValueError, match=told_of):
+        read_topics(file)
+
+
+def test_a_reading_without_a_threshold_is_counted_only(tmp_path: Path) -> None:
+    file = tmp_path / "topics.toml"
+    row = 'kind = "temperature"\nvalue = { name = "T" }'
+    file.write_text(f'[topics."A/B"]\n{row}\n[dropped]\nwords = []\n')
+    assert told(translator(read_topics(file)), note("A/B", "900", name="T")) == []
 
 
 def test_ids_are_stable_over_repeats_and_differ_within_a_reply(topics: Topics) -> None:
