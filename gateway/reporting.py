@@ -1,6 +1,7 @@
 """Reads what a report needs, day by day: the same for the screen, the CSV and `sightline report`."""
 
 import asyncio
+import contextlib
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 
 from gateway.domain import report
 from gateway.domain.camera import Camera, ChannelId, DivisionCode, GridId
-from gateway.domain.coverage.availability import Availability, availability
+from gateway.domain.coverage.availability import Availability, AvailabilitySums
 from gateway.domain.ledger import Outage
 from gateway.domain.rates import Tally
 from gateway.domain.seconds import day_of
@@ -84,20 +85,22 @@ def availability_window(
 
 
 async def read_availability(store: Store, since: datetime, until: datetime) -> Availability:
-    """覆盖可用率 of a window; the rows are added up in a thread.
+    """覆盖可用率 of a window; the rows come in portions, each added up in a thread.
 
     Raises:
         StoreUnavailable: the store does not answer.
     """
     bases = await store.coverage.bases(since, until)
     weights = [(basis.valid_from, basis.reached) for basis in bases]
-    rows = await store.coverage.intervals(since, until)
     gaps = [
         (gap.started_at, gap.ended_at or until)
         for gap in await _every(store, LedgerKind.GAPS, since, until)
     ]
-    window = since, until
-    return await asyncio.to_thread(lambda: availability(rows, gaps, window, weights))
+    sums = AvailabilitySums(gaps, (since, until), weights)
+    async with contextlib.aclosing(store.coverage.interval_portions(since, until)) as portions:
+        async for rows in portions:
+            await asyncio.to_thread(sums.add, rows)
+    return sums.result()
 
 
 async def read_report(

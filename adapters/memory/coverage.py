@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime, timedelta
 
 from adapters.memory.events import MemoryEvents
@@ -18,6 +18,8 @@ from gateway.ports.coverage import (
     PastPlace,
     PlanRecord,
 )
+
+PORTION = 500
 
 
 class MemoryCoverage:
@@ -124,6 +126,14 @@ class MemoryCoverage:
             if overlaps(row.started_at, row.ended_at, since, until) and place in (None, row.place)
         )
         return tuple(sorted(found, key=_by_place))
+
+    async def interval_portions(
+        self, since: datetime, until: datetime
+    ) -> AsyncGenerator[Sequence[PlaceInterval], None]:
+        """The same rows, all of one moment, some hundred at a time."""
+        found = await self.intervals(since, until)
+        for start in range(0, len(found), PORTION):
+            yield found[start : start + PORTION]
 
     async def bases(self, since: datetime, until: datetime) -> Sequence[CoverageBasis]:
         """What was counted at some time of a window, oldest first."""

@@ -1,10 +1,10 @@
 """Coverage and planning in PostgreSQL: `PostgresCoverage` implements `CoverageStore`."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from adapters.postgres.batch import all_rows, put_rows
+from adapters.postgres.batch import PORTION, all_rows, put_rows
 from adapters.postgres.database import LONG_S, Database
 from adapters.postgres.inventory import add_import, save_versions, valid_from, versions
 from adapters.postgres.outbox import put_alerts
@@ -132,6 +132,20 @@ class PostgresCoverage:
             return await all_rows(
                 connection, INTERVALS, "list_place_intervals", since, until, place
             )
+
+    async def interval_portions(
+        self, since: datetime, until: datetime
+    ) -> AsyncGenerator[Sequence[PlaceInterval], None]:
+        """The same rows, all of one moment, some hundred at a time."""
+        async with (
+            self._database.connection(LONG_S) as connection,
+            connection.transaction(readonly=True),
+        ):
+            cursor = await connection.cursor(
+                SQL["list_place_intervals"], since, until, None, timeout=LONG_S
+            )
+            while records := await cursor.fetch(PORTION, timeout=LONG_S):
+                yield [INTERVALS.decode(record) for record in records]
 
     async def bases(self, since: datetime, until: datetime) -> Sequence[CoverageBasis]:
         """What was counted at some time of a window, oldest first."""

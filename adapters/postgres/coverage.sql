@@ -130,9 +130,12 @@ ORDER BY b.failed_at DESC, b.id DESC LIMIT $10;
 SELECT * FROM sightline.blind_spots WHERE id = $1;
 
 -- name: list_place_intervals
--- Those that overlap the half-open window from $1 to $2.
+-- Those that overlap the half-open window from $1 to $2. The range is that of the index.
 SELECT * FROM sightline.place_intervals
 WHERE (ended_at IS NULL OR ended_at > $1) AND started_at < $2
+  AND CASE WHEN ended_at IS NULL THEN tstzrange(started_at, NULL)
+       ELSE tstzrange(started_at, greatest(started_at, ended_at), '[]') END
+      && tstzrange($1, greatest($1, $2), '[]')
   AND ($3::text IS NULL OR place = $3)
 ORDER BY place, started_at, id;
 
@@ -158,6 +161,8 @@ FROM sightline.place_intervals AS i
 LEFT JOIN sightline.places AS p
     ON p.id = i.place AND p.valid_from <= $1 AND (p.valid_to IS NULL OR p.valid_to > $1)
 WHERE i.started_at <= $1 AND (i.ended_at IS NULL OR i.ended_at > $1)
+  AND CASE WHEN i.ended_at IS NULL THEN tstzrange(i.started_at, NULL)
+       ELSE tstzrange(i.started_at, greatest(i.started_at, i.ended_at), '[]') END @> $1::timestamptz
   AND ($2::text IS NULL OR i.place > $2)
 GROUP BY i.place, p.name ORDER BY i.place LIMIT $3;
 
@@ -172,7 +177,9 @@ SELECT coalesce(sum(weight_lost) FILTER (WHERE state IN ('blind', 'partly')), 0)
        coalesce(sum(weight_lost) FILTER (WHERE state = 'unknown'), 0) AS unknown,
        coalesce(sum(weight_lost) FILTER (WHERE state = 'unverified'), 0) AS unverified
 FROM sightline.place_intervals
-WHERE started_at <= $1 AND (ended_at IS NULL OR ended_at > $1);
+WHERE started_at <= $1 AND (ended_at IS NULL OR ended_at > $1)
+  AND CASE WHEN ended_at IS NULL THEN tstzrange(started_at, NULL)
+       ELSE tstzrange(started_at, greatest(started_at, ended_at), '[]') END @> $1::timestamptz;
 
 -- ================================================================ plans
 

@@ -393,6 +393,11 @@ CREATE TABLE sightline.place_intervals (
 CREATE INDEX place_intervals_by_place ON sightline.place_intervals (place, started_at);
 CREATE INDEX place_intervals_by_start ON sightline.place_intervals (started_at);
 CREATE INDEX place_intervals_by_end ON sightline.place_intervals (ended_at);
+-- for a moment or a window long ago: neither its start nor its end alone leaves few rows. `[]` holds
+-- rows without length, `greatest` rows whose bounds are crossed: the exact condition stands beside it
+CREATE INDEX place_intervals_by_span ON sightline.place_intervals USING gist ((
+    CASE WHEN ended_at IS NULL THEN tstzrange(started_at, NULL)
+    ELSE tstzrange(started_at, greatest(started_at, ended_at), '[]') END));
 
 -- How far coverage is: one row, also what its batches queue on.
 CREATE TABLE sightline.coverage_progress (

@@ -1,6 +1,6 @@
 """What coverage and planning ask of the store. `Store.coverage` implements `CoverageStore`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -133,6 +133,12 @@ class CoverageStore(Protocol):
         self, since: datetime, until: datetime, place: PlaceId | None = None
     ) -> Sequence[PlaceInterval]:
         """The intervals that overlap a window, by place and start."""
+        ...
+
+    def interval_portions(
+        self, since: datetime, until: datetime
+    ) -> AsyncGenerator[Sequence[PlaceInterval], None]:
+        """The same rows, all of one moment, some hundred at a time; to be closed by who leaves early."""
         ...
 
     async def bases(self, since: datetime, until: datetime) -> Sequence[CoverageBasis]:

@@ -1,5 +1,6 @@
 """What every store promises about coverage. Runs on each adapter, on each server there is."""
 
+import contextlib
 import dataclasses
 from datetime import timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from fakes.event_rows import alert
 from fakes.ledger_rows import RECORD, at, channel
 
 from gateway.domain.coverage.place import Footprint, Place, PlaceId, PlaceList
-from gateway.domain.coverage.rows import CoverageChanges, PlaceState
+from gateway.domain.coverage.rows import CoverageChanges, PlaceInterval, PlaceState
 from gateway.domain.ledger import Changes, GapReason, GatewayGap
 from gateway.errors import Conflict, StoreUnavailable
 from gateway.ports import Store
@@ -240,6 +241,48 @@ async def test_intervals_of_a_window_come_by_place_and_start(store: Store) -> No
     assert await interval_ids(store, 10, 40) == ["c", "b"]
     assert await interval_ids(store, 0, 6) == ["c", "a"]
     assert await interval_ids(store, 0, 100, place=PlaceId("p3")) == ["d"]
+
+
+async def test_intervals_come_in_portions_too_all_of_one_moment(store: Store) -> None:
+    def numbered(n: int) -> PlaceInterval:
+        return interval(f"i{n:04d}", f"p{n % 7}", n % 50, None if n % 9 == 0 else n % 50 + n % 4)
+
+    many = tuple(numbered(n) for n in range(1203))
+    await store.coverage.commit(CoverageChanges(1, at(0), intervals=many))
+    whole = await store.coverage.intervals(at(10), at(40))
+    found: list[PlaceInterval] = []
+    async with contextlib.aclosing(store.coverage.interval_portions(at(10), at(40))) as portions:
+        async for rows in portions:
+            assert 0 < len(rows) <= 500
+            if not found:  # comes between two portions, and is in none of them
+                late = interval("late", "p9", 20, 30)
+                await store.coverage.commit(CoverageChanges(2, at(1), intervals=(late,)))
+            found += rows
+    assert found == list(whole)
+    assert len(found) > 500
+    async with contextlib.aclosing(store.coverage.interval_portions(at(0), at(50))) as portions:
+        await anext(portions)  # who leaves early holds nothing
+    await store.ping()
+
+
+async def test_intervals_without_length_or_with_crossed_bounds_are_found_as_ever(
+    store: Store,
+) -> None:
+    odd = (interval("point", "p1", 10, 10), interval("crossed", "p2", 20, 15),
+           interval("long", "p3", 0, 100), interval("open", "p4", 50))  # fmt: skip
+    await store.coverage.commit(CoverageChanges(1, at(0), intervals=odd))
+    windows = [(since, until) for since in range(0, 60, 5) for until in range(since, 60, 5)]
+    for since, until in windows:
+        expected = {
+            row.id for row in odd
+            if (row.ended_at is None or row.ended_at > at(since)) and row.started_at < at(until)
+        }  # fmt: skip
+        assert set(await interval_ids(store, since, until)) == expected, (since, until)
+    for when in range(0, 60, 5):
+        told = await store.coverage.past(at(when), 10)
+        held = [row.place for row in odd if row.started_at <= at(when)
+                and (row.ended_at is None or row.ended_at > at(when))]  # fmt: skip
+        assert [one.place for one in told.places] == held, when
 
 
 async def test_the_weights_of_each_time_stay_known(store: Store) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import re
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import resources
 from typing import Any
 
@@ -185,6 +185,31 @@ async def test_the_audit_log_can_only_grow(server: Server, sql: str) -> None:
         await connection.close()
         await store.close()
         await server.drop(dsn)
+
+
+async def test_the_past_is_found_by_its_span_however_many_rows_lie_before_and_after(
+    postgres: PostgresStore,
+) -> None:
+    async with postgres._database.connection(60.0) as connection:
+        await connection.execute("""
+            INSERT INTO sightline.place_intervals
+                (id, place, state, weight_lost, causes, started_at, ended_at)
+            SELECT n::text, n::text, 'blind', 1, '{}', t, t + interval '10 minutes'
+            FROM (SELECT n, timestamptz '2025-01-01Z' + n * interval '1 minute' AS t
+                  FROM generate_series(1, 50000) AS n) AS many""")
+        await connection.execute("ANALYZE sightline.place_intervals")
+        moment = datetime(2025, 1, 20, tzinfo=UTC)
+        asked = {
+            "past_weights": (moment,),
+            "past_places": (moment, None, 20),
+            "list_place_intervals": (moment, moment + timedelta(hours=1), None),
+        }
+        for name, arguments in asked.items():
+            plan = await connection.fetch(f"EXPLAIN {SQL[name]}", *arguments)
+            told = "\n".join(row[0] for row in plan)
+            assert "place_intervals_by_span" in told, told
+            assert "Seq Scan on place_intervals" not in told, told
+    assert (await postgres.coverage.past(moment, 20)).lost == 10.0
 
 
 async def test_an_unchanged_row_is_not_written_again(postgres: PostgresStore) -> None:

@@ -8,7 +8,13 @@ from fakes.small_model import geojson, model_of
 from shapely.geometry import box
 
 from gateway.domain.camera import ChannelId
-from gateway.domain.coverage.availability import at_moment, availability, merged
+from gateway.domain.coverage.availability import (
+    Availability,
+    AvailabilitySums,
+    Span,
+    at_moment,
+    merged,
+)
 from gateway.domain.coverage.figures import (
     CoverageBy,
     Divided,
@@ -155,6 +161,17 @@ def interval(state: PlaceState, weight: float, start: float, end: float | None) 
         f"{state}{start}", PlaceId("p"), state, weight, (), hours(start - 0.5), hours(start),
         before, ended_at,
     )  # fmt: skip
+
+
+def availability(
+    rows: list[PlaceInterval],
+    gaps: list[Span],
+    window: Span,
+    weights: list[tuple[datetime, float]],
+) -> Availability:
+    sums = AvailabilitySums(gaps, window, weights)
+    sums.add(rows)
+    return sums.result()
 
 
 def test_availability_is_hours_seen_of_hours_due() -> None:

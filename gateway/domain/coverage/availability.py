@@ -1,5 +1,6 @@
 """Coverage availability (覆盖可用率): weighted place-hours seen of those due, from the interval rows."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,56 +38,71 @@ class Availability:
         return max(0.0, self.due - lost - self.unverified) / self.due if self.due > 0 else None
 
 
-def availability(
-    intervals: Iterable[PlaceInterval],
-    gaps: Sequence[Span],
-    window: Span,
-    weights: Sequence[tuple[datetime, float]],
-) -> Availability:
-    """Add up the rows of a window.
+class AvailabilitySums:
+    """Adds up the rows of a window, however many portions they come in.
 
     Args:
-        intervals: rows that overlap the window; open ones last until its end.
         gaps: when the gateway itself did not watch: everything is unknown then.
         window: from, to.
         weights: what some view reaches by design, each from a time on until the next, in order.
             Before the first one nothing was counted, and nothing was due.
     """
-    spans = [
-        (clipped((begin, end), window), weight)
-        for (begin, weight), (end, _) in pairwise([*weights, (window[1], 0.0)])
-    ]
-    window = max(window[0], weights[0][0] if weights else window[1]), window[1]
-    until = window[1]
-    blind = merged(clipped(span, window) for span in gaps)
-    sums = dict.fromkeys(("lost", "least", "most", "unknown", "unverified"), 0.0)
 
-    def add(name: str, row: PlaceInterval, begin: datetime, end: datetime) -> None:
-        seconds = _watched_s(clipped((begin, end), window), blind)
-        sums[name] += row.weight_lost * seconds / HOUR_S
+    def __init__(
+        self, gaps: Iterable[Span], window: Span, weights: Sequence[tuple[datetime, float]]
+    ) -> None:
+        self._spans = [
+            (clipped((begin, end), window), weight)
+            for (begin, weight), (end, _) in pairwise([*weights, (window[1], 0.0)])
+        ]
+        self._window = max(window[0], weights[0][0] if weights else window[1]), window[1]
+        self._blind = merged(clipped(span, self._window) for span in gaps)
+        self._ends = [end for _, end in self._blind]
+        self._sums = dict.fromkeys(("lost", "least", "most", "unknown", "unverified"), 0.0)
 
-    for row in intervals:
-        end = row.ended_at or until
-        if row.state in LOST:
-            add("lost", row, row.started_at, end)
-            add("least", row, row.started_at, row.before_at or end)
-            add("most", row, row.after_at or row.started_at, end)
-        elif row.state is PlaceState.UNKNOWN:
-            add("unknown", row, row.started_at, end)
-        else:
-            add("unverified", row, row.started_at, end)
-    whole = sum(weight * _length_s(span) for span, weight in spans) / HOUR_S
-    hidden = sum(weight * (_length_s(span) - _watched_s(span, blind)) for span, weight in spans)
-    unknown = sums["unknown"] + hidden / HOUR_S
-    return Availability(
-        whole,
-        unknown,
-        whole - unknown,
-        sums["lost"],
-        sums["least"],
-        sums["most"],
-        sums["unverified"],
-    )
+    def add(self, rows: Iterable[PlaceInterval]) -> None:
+        """Take rows that overlap the window; open ones last until its end."""
+        for row in rows:
+            end = row.ended_at or self._window[1]
+            if row.state in LOST:
+                self._add("lost", row, row.started_at, end)
+                self._add("least", row, row.started_at, row.before_at or end)
+                self._add("most", row, row.after_at or row.started_at, end)
+            elif row.state is PlaceState.UNKNOWN:
+                self._add("unknown", row, row.started_at, end)
+            else:
+                self._add("unverified", row, row.started_at, end)
+
+    def result(self) -> Availability:
+        """The place-hours of what was added."""
+        sums = self._sums
+        whole = sum(weight * _length_s(span) for span, weight in self._spans) / HOUR_S
+        hidden = sum(
+            weight * (_length_s(span) - self._watched_s(span)) for span, weight in self._spans
+        )
+        unknown = sums["unknown"] + hidden / HOUR_S
+        return Availability(
+            whole,
+            unknown,
+            whole - unknown,
+            sums["lost"],
+            sums["least"],
+            sums["most"],
+            sums["unverified"],
+        )
+
+    def _add(self, name: str, row: PlaceInterval, begin: datetime, end: datetime) -> None:
+        seconds = self._watched_s(clipped((begin, end), self._window))
+        self._sums[name] += row.weight_lost * seconds / HOUR_S
+
+    def _watched_s(self, span: Span) -> float:
+        """Of a span, the seconds outside the gaps; only those gaps are looked at that touch it."""
+        hidden_s = 0.0
+        for n in range(bisect_right(self._ends, span[0]), len(self._blind)):
+            if self._blind[n][0] >= span[1]:
+                break
+            hidden_s += _length_s(clipped(self._blind[n], span))
+        return _length_s(span) - hidden_s
 
 
 def clipped(span: Span, window: Span) -> Span:
@@ -108,10 +124,6 @@ def merged(spans: Iterable[Span]) -> list[Span]:
 
 def _length_s(span: Span) -> float:
     return max(0.0, (span[1] - span[0]).total_seconds())
-
-
-def _watched_s(span: Span, gaps: Sequence[Span]) -> float:
-    return _length_s(span) - sum(_length_s(clipped(gap, span)) for gap in gaps)
 
 
 @dataclass(frozen=True, slots=True)
