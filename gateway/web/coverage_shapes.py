@@ -72,6 +72,7 @@ def part_item(inventory: Inventory, what: CoverageBy, part: Part) -> Json:
         "area_m2": round(part.area_m2, DECIMALS_M2),
         "designed_m2": round(part.designed_m2, DECIMALS_M2),
         "lost_m2": round(part.lost_m2, DECIMALS_M2),
+        "now_m2": None if part.now_m2 is None else round(part.now_m2, DECIMALS_M2),
     }
 
 
@@ -141,6 +142,7 @@ def bounds_item(bounds: CoverageBounds) -> Json:
         "cell_m2": round(float(np.sum(bounds.cell_m2)), DECIMALS_M2),
         "area_m2": _area(bounds.district_m2),
         "cameras": {kind.name.lower(): bounds.cameras.get(kind, 0) for kind in Confidence},
+        "ladder": bounds.ladder,
     }
 
 

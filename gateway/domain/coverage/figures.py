@@ -27,6 +27,7 @@ class PlaceFacts:
     """What is told of places, in the order of `CoverageModel.places`; geometry is GeoJSON text.
 
     Attributes:
+        ladder: name of the standard, with its edition, whose pixel densities count.
         drafts: places that are listed but not yet accepted: shown, not counted.
         known: there is a list at all.
     """
@@ -40,6 +41,7 @@ class PlaceFacts:
     weight: tuple[float, ...] = ()
     geometry: tuple[bytes, ...] = ()
     drafts: int = 0
+    ladder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class Headline:
     blind_spots: int
     lost_m2: float
     states: Mapping[str, int] = field(default_factory=dict)
+    ladder: str = ""
 
 
 def headline(state: CoverageState, facts: PlaceFacts) -> Headline:
@@ -95,6 +98,7 @@ def headline(state: CoverageState, facts: PlaceFacts) -> Headline:
         len(state.open),
         sum(state.pieces.area.values()),
         states,
+        facts.ladder,
     )
 
 
@@ -105,6 +109,7 @@ class Part:
     Attributes:
         places: that lie in it, with at least one of their points.
         area_m2: of its cells; designed and lost now. Zero by kind.
+        unwatched: views into its cells, each counted once a cell, of cameras that nobody watches now.
     """
 
     code: str
@@ -113,6 +118,12 @@ class Part:
     area_m2: float = 0.0
     designed_m2: float = 0.0
     lost_m2: float = 0.0
+    unwatched: float = 0.0
+
+    @property
+    def now_m2(self) -> float | None:
+        """Area that is seen now; None while some of it may be or not: nobody watches a camera there."""
+        return None if self.unwatched else max(0.0, self.designed_m2 - self.lost_m2)
 
 
 @dataclass(frozen=True)
@@ -143,9 +154,10 @@ def by(
     places = np.bincount(pairs, minlength=len(names))
     areas: dict[str, list[float]] = {}
     if what is not CoverageBy.KIND and len(model.cells):
-        whole = shapely.area(model.cells)
-        for code, *parts in zip(of_cell, whole, designed_m2, state.pieces.lost_m2, strict=True):
-            held = areas.setdefault(code, [0.0, 0.0, 0.0])
+        whole, unwatched = shapely.area(model.cells), _unwatched(state)
+        columns = whole, designed_m2, state.pieces.lost_m2, unwatched
+        for code, *parts in zip(of_cell, *columns, strict=True):
+            held = areas.setdefault(code, [0.0, 0.0, 0.0, 0.0])
             for i, part in enumerate(parts):
                 held[i] += float(part)
     weights = {str(n): (int(places[i]), Weights.of(flat[i])) for i, n in enumerate(names)}
@@ -153,6 +165,14 @@ def by(
         Part(code, *weights.get(code, (0, Weights())), *areas.get(code, ()))
         for code in sorted(weights.keys() | areas.keys())
     ]
+
+
+def _unwatched(state: CoverageState) -> Floats:
+    """(cells,) how many views of cameras that nobody watches now touch each."""
+    cells_of = state.model.cells_of
+    camera = np.repeat(np.arange(len(state.model.channels)), np.diff(cells_of.start))
+    unknown = state.counters.view[camera] == Seen.UNKNOWN
+    return np.bincount(cells_of.index[unknown], minlength=len(state.model.cells)).astype(np.float64)
 
 
 def cell_code(what: CoverageBy, grid: str, divided: Divided) -> str:

@@ -232,14 +232,13 @@ class Coverage(Grids):
 def _counted(part: Part) -> Json:
     weights = part.weights
     names = ("designed", "seen", "unverified", "unknown", "blind", "never")
-    now_m2 = max(0.0, part.designed_m2 - part.lost_m2)
     return {
         "places": part.places,
         "weight": weights.total,
         **{f"{name}_share": weights.share(getattr(weights, name)) for name in names},
         "area_m2": round(part.area_m2, 1),
         "designed_m2": round(part.designed_m2, 1),
-        "now_m2": round(now_m2, 1),
+        "now_m2": None if part.now_m2 is None else round(part.now_m2, 1),
         "lost_m2": round(part.lost_m2, 1),
     }
 
