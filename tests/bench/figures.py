@@ -10,6 +10,7 @@ from typing import Any
 
 RESULT = Path("build/bench.json")
 READMES = (Path("README.md"), Path("README.zh-CN.md"))
+SHAPES = ("fleet_only", "with_coverage", "with_pulls")
 TABLE = re.compile(r"(<!-- figures -->\n)(.*?)(<!-- /figures -->)", re.DOTALL)
 
 
@@ -23,6 +24,7 @@ def cells(found: dict[str, Any]) -> list[str]:
     events, away = found.get("events", {}), found.get("center_down", {})
     steady, storm = events.get("steady", {}), events.get("storm", {})
     plan = found.get("plan", {}).get("one_lens", {})
+    footprint = found.get("footprint", {})
     summary = live.get("api", {}).get("api/v1/summary?by=township", {})
     return [
         _text(sweep.get("cold_cpu_s"), 2),
@@ -43,7 +45,7 @@ def cells(found: dict[str, Any]) -> list[str]:
                 _text(away.get("drained_s"), 0),
             )
         ),
-        _text(demo.get("memory_mb", {}).get("gateway"), 0),
+        " / ".join(_text(footprint.get(shape, {}).get("peak_mb"), 0) for shape in SHAPES),
         _text(found.get("coverage_live", {}).get("single", {}).get("p99_ms"), 1),
         f"{_text(plan.get('solve_s'), 2)} / {_text(plan.get('gap_percent'), 1)}",
         _text(found.get("store", {}).get("commit_ms_p50"), 1),
