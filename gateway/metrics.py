@@ -162,6 +162,9 @@ EVENT_INCIDENTS = Counter(
 POSTURES = Gauge(
     "sightline_postures", "Postures that hold now, by level", ["level"], registry=REGISTRY
 )
+WORK_ORDERS_OVERDUE = Gauge(
+    "sightline_work_orders_overdue", "Open work orders whose time is up", registry=REGISTRY
+)
 EVENTS_WAITING = Gauge(
     "sightline_event_rows_waiting", "Rows of the desk not yet committed", registry=REGISTRY
 )

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from heapq import nsmallest
 
 from gateway.domain.alerting.cloudevent import Family, Subject
-from gateway.domain.alerting.loop import Limits, current, overdue
+from gateway.domain.alerting.loop import current, overdue
 from gateway.domain.alerting.marks import incident_mark
 from gateway.domain.alerting.plan import Nudge, Planner
 from gateway.domain.alerting.rows import (
@@ -157,17 +157,16 @@ class Teller:
         if not decision.recipients and subject.ended_at is None:
             return now + LOOK_AGAIN
         opened_at = self.planner.opened_at(subject.key)
-        if opened_at is None or decision.rule is None or not decision.rule.escalate_s:
+        if opened_at is None or decision.rule is None:
             return None
-        late_at = opened_at + timedelta(seconds=decision.rule.escalate_s)
-        return late_at if late_at > now else None
+        return decision.rule.limits.next_at(opened_at, now)
 
     def _nudge(self, key: str, decision: Decision, now: datetime) -> Nudge:
         receipts = self.receipts.get(key, [])
         opened_at = self.planner.opened_at(key)
         late = None
         if opened_at is not None and decision.rule is not None:
-            late = overdue(opened_at, receipts, Limits(receive_s=decision.rule.escalate_s), now)
+            late = overdue(opened_at, receipts, decision.rule.limits, now)
         step = current(receipts)
         told = {} if step is None else {"receipt": str(step)}
         if late is None:

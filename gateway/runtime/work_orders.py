@@ -3,10 +3,14 @@
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
+import structlog
+
 from gateway.domain.alerting.loop import Answered, may_become, move_order, order_overdue
 from gateway.domain.alerting.rows import WorkOrder, WorkOrderState
 from gateway.domain.camera import ChannelId
+from gateway.metrics import WORK_ORDERS_OVERDUE
 
+log = structlog.get_logger("sightline.work_orders")
 FINAL = frozenset({WorkOrderState.CLOSED, WorkOrderState.CANCELLED})
 SeenGood = Callable[[ChannelId], datetime | None]
 
@@ -26,6 +30,8 @@ class WorkOrders:
         self.open: dict[str, WorkOrder] = {}
         self.seen_good_at: SeenGood = _nobody
         self._changed: dict[str, WorkOrder] = {}
+        self._late: set[str] = set()
+        """Those of which the log has said that they are overdue."""
 
     def restore(self, orders: Iterable[WorkOrder]) -> None:
         """Those of before a restart."""
@@ -56,12 +62,28 @@ class WorkOrders:
         return [order for order in self.open.values() if order_overdue(order, now)]
 
     def take(self, now: datetime) -> tuple[WorkOrder, ...]:
-        """Close what is done and healthy; the rows to write."""
+        """Close what is done and healthy; tell what is overdue; the rows to write."""
         for order in list(self.open.values()):
             if order.state is WorkOrderState.DONE and self.healthy(order):
                 self._put(move_order(order, WorkOrderState.CLOSED, now))
+        self._tell_overdue(now)
         changed, self._changed = tuple(self._changed.values()), {}
         return changed
+
+    def _tell_overdue(self, now: datetime) -> None:
+        late = {order.id: order for order in self.overdue(now)}
+        WORK_ORDERS_OVERDUE.set(len(late))
+        for order_id in late.keys() - self._late:
+            order = late[order_id]
+            due = order.due_at.isoformat() if order.due_at else ""
+            log.warning(
+                "a work order is overdue",
+                order=order_id,
+                key=order.key,
+                due_at=due,
+                state=order.state,
+            )
+        self._late = set(late)
 
     def _put(self, order: WorkOrder) -> None:
         self._changed[order.id] = order

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import orjson
 from aiohttp import web
 
+from gateway.domain.alerting.loop import order_overdue
 from gateway.domain.alerting.rows import (
     Alert,
     AlertState,
@@ -243,6 +244,11 @@ async def replay(request: web.Request) -> web.Response:
 # --- work orders
 
 
+def shown(order: WorkOrder, now: datetime) -> Json:
+    """A work order, and whether its time is up."""
+    return {**row(order), "overdue": order_overdue(order, now)}
+
+
 async def list_orders(request: web.Request) -> web.Response:
     """GET /api/v1/work-orders: newest first."""
     params = Params(request, {"open", "limit"})
@@ -250,7 +256,8 @@ async def list_orders(request: web.Request) -> web.Response:
     params.check()
     context = request.app[CONTEXT]
     orders = await context.store.events.work_orders(open_only=open_only, limit=limit)
-    items = [row(order) for order in orders]
+    now = now_of(request)
+    items = [shown(order, now) for order in orders]
     return await send_page(request, items, None, context.projection.as_of)
 
 
@@ -280,7 +287,7 @@ async def create_order(request: web.Request) -> web.Response:
     )
     async with audited(request, "work_order.create", key, detail=order.id):
         await center.add_order(order)
-    return await send_json(request, row(order), context.projection.as_of, status=201)
+    return await send_json(request, shown(order, now), context.projection.as_of, status=201)
 
 
 async def move_order(request: web.Request) -> web.Response:
@@ -300,7 +307,8 @@ async def move_order(request: web.Request) -> web.Response:
         moved, answered = await center.move_order(order, state, assignee)
     if answered.refused:
         raise Problem(problems.REFUSED, answered.reason)
-    return await send_json(request, row(moved), request.app[CONTEXT].projection.as_of)
+    as_of = request.app[CONTEXT].projection.as_of
+    return await send_json(request, shown(moved, now_of(request)), as_of)
 
 
 ROUTES = (

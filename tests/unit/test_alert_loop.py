@@ -49,6 +49,16 @@ def test_a_step_is_taken_repeated_or_refused_and_never_two_of_them(
     assert found.repeated is (again and step is not R.DISPATCHED)
 
 
+def test_a_limit_is_looked_at_when_it_falls_due_and_those_that_are_not_set_never() -> None:
+    limits = Limits(0, 60, 600)
+
+    assert list(limits.given) == [60, 600]
+    assert limits.next_at(T0, T0) == after(60)
+    assert limits.next_at(T0, after(60)) == after(600)
+    assert limits.next_at(T0, after(600)) is None
+    assert Limits().next_at(T0, T0) is None
+
+
 def test_the_same_message_again_changes_nothing() -> None:
     one = receipt(R.DISPATCHED)
 

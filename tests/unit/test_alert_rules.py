@@ -218,6 +218,10 @@ def test_midnight_is_the_end_of_a_span() -> None:
         (Rule("a", delay_s=-1, areas=("6",)), "negative"),
         (Rule("a", areas=("6",), escalate_to=("b",)), "escalate_to"),
         (Rule("a", areas=("6",), digest_s=60, repeat_s=60), "digest_s"),
+        (Rule("a", areas=("6",), digest_s=60, dispatch_s=60), "digest_s"),
+        (Rule("a", areas=("6",), close_s=-1), "negative"),
+        (Rule("a", areas=("6",), escalate_s=60, dispatch_s=30), "no step may be due before"),
+        (Rule("a", areas=("6",), tell=False, close_s=60), "tells nobody"),
         (Rule("a", areas=("6",), recipients=("feed",)), "always gets it"),
         (Rule("a", areas=("6",), tell=False, recipients=("center",)), "tells nobody"),
         (Rule("a", kinds=(EventKind.BLIND_SPOT,), delay_s=5), "blind_spot"),
@@ -228,6 +232,13 @@ def test_what_is_wrong_with_a_rule_is_said(rule: Rule, told: str) -> None:
 
     assert problem.startswith("rules.0")
     assert told in problem
+
+
+def test_any_of_the_three_limits_is_something_to_escalate_for() -> None:
+    limits: tuple[dict[str, float], ...] = ({"escalate_s": 9}, {"dispatch_s": 9}, {"close_s": 9})
+    for limit in limits:
+        rule = Rule("a", areas=("6",), escalate_to=("duty",), **limit)  # type: ignore[arg-type]
+        assert problems(RuleBook(rules=(rule,))) == []
 
 
 def test_everything_that_is_wrong_is_said_at_once() -> None:

@@ -13,8 +13,9 @@ from standardwebhooks import Webhook
 
 from adapters.virtual.center import VirtualCenter
 from adapters.virtual.center_answers import Gateway
-from gateway.domain.alerting.rows import AlertPhase, AlertState
+from gateway.domain.alerting.rows import AlertPhase, AlertState, WorkOrder, WorkOrderState
 from gateway.ports import Role, Secret
+from gateway.ports.events import EventChanges
 from gateway.runtime.center import make_sink
 from gateway.runtime.clock import SystemClock
 from gateway.settings import CenterSettings
@@ -281,6 +282,28 @@ async def test_a_work_order_is_assigned_done_and_closed_by_a_healthy_device(
         "PATCH", path, Role.OPERATOR, json={"state": "cancelled"}
     )
     assert (status, answer["detail"]) == (409, "after closed not cancelled")
+
+
+async def test_a_work_order_says_whether_its_time_is_up(service: WebService) -> None:
+    now = service.now()
+    due = (now + timedelta(hours=1)).isoformat()
+    body = {"key": KEY, "channels": [channel(1)], "due_at": due}
+    status, order, _ = await service.call("POST", "/api/v1/work-orders", Role.OPERATOR, json=body)
+    assert (status, order["overdue"]) == (201, False)
+    late = WorkOrder(
+        "late", KEY, (channel(1),), WorkOrderState.ASSIGNED, now - timedelta(days=2), "值班员",
+        assignee="运维甲", due_at=now - timedelta(minutes=1),
+    )  # fmt: skip
+    await service.store.events.commit(EventChanges(work_orders=(late,)))
+
+    items = (await service.get("/api/v1/work-orders"))["items"]
+    assert {item["id"]: item["overdue"] for item in items} == {order["id"]: False, "late": True}
+    assert service.desk is not None
+    service.desk.orders.add(late)
+    _, moved, _ = await service.call(
+        "PATCH", "/api/v1/work-orders/late", Role.OPERATOR, json={"state": "done"}
+    )
+    assert moved["overdue"] is False
 
 
 async def test_a_cancelled_work_order_stays_so(service: WebService) -> None:

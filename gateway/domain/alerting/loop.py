@@ -80,6 +80,16 @@ class Limits:
     dispatch_s: float = 0.0
     close_s: float = 0.0
 
+    @property
+    def given(self) -> tuple[float, ...]:
+        """Those that are set, in the order of the steps."""
+        return tuple(one for one in (self.receive_s, self.dispatch_s, self.close_s) if one)
+
+    def next_at(self, told_at: datetime, now: datetime) -> datetime | None:
+        """When something may be overdue next; None = all of them are over."""
+        times = (told_at + timedelta(seconds=one) for one in self.given)
+        return min((at for at in times if at > now), default=None)
+
 
 @dataclass(frozen=True, slots=True)
 class Overdue:

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from gateway.domain.alerting.hours import SHANGHAI, span_of, within
+from gateway.domain.alerting.loop import Limits
 from gateway.domain.alerting.posture import PlannedPosture, level_at, muted_by, planned_problems
 from gateway.domain.alerting.rows import Mute, Posture, PostureLevel
 from gateway.domain.event import EventKind, Severity
@@ -81,6 +82,8 @@ class Rule:
         delay_s: hold-down: told only if it still stands so long after it was noticed.
         repeat_s: told again so often until the center has received it; 0 = once.
         escalate_s: overdue when not received so long after it was told; 0 = never.
+        dispatch_s: likewise when not dispatched, nor in progress.
+        close_s: likewise when not closed, nor marked as a false alarm.
         escalate_to: who is told then, beside the recipients.
         digest_s: gathered into one message for so long; 0 = each by itself.
         tell: False = recorded, told to nobody.
@@ -96,9 +99,16 @@ class Rule:
     delay_s: float = 0.0
     repeat_s: float = 0.0
     escalate_s: float = 0.0
+    dispatch_s: float = 0.0
+    close_s: float = 0.0
     escalate_to: tuple[str, ...] = ()
     digest_s: float = 0.0
     tell: bool = True
+
+    @property
+    def limits(self) -> Limits:
+        """How long the center may take for each step."""
+        return Limits(self.escalate_s, self.dispatch_s, self.close_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,16 +294,25 @@ def _rule_problems(rule: Rule) -> list[str]:
         except ValueError:
             found.append(f"hours: {hours!r} is not HH:MM-HH:MM")
     found += [f"areas: {area!r} is no division code" for area in rule.areas if not area.isdecimal()]
-    if min(rule.delay_s, rule.repeat_s, rule.escalate_s, rule.digest_s) < 0:
-        found.append("times must not be negative")
-    if rule.escalate_to and not rule.escalate_s:
-        found.append("escalate_to: needs escalate_s")
-    if rule.digest_s and (rule.repeat_s or rule.escalate_s):
+    limits = rule.limits.given
+    found += _time_problems(rule, limits)
+    if rule.digest_s and (rule.repeat_s or limits):
         found.append("digest_s: a digest is neither repeated nor escalated")
     if FEED in (*rule.recipients, *rule.escalate_to):
         found.append(f"recipients: {FEED!r} always gets it; name the others only")
-    if not rule.tell and (rule.recipients or rule.delay_s or rule.escalate_s):
+    if not rule.tell and (rule.recipients or rule.delay_s or limits):
         found.append("tell = false: tells nobody, so nothing else can be asked for")
     if (rule.delay_s or rule.digest_s) and (EventKind.BLIND_SPOT in rule.kinds):
         found.append("blind_spot: is told with coverage's own rows, so without delay or digest")
+    return found
+
+
+def _time_problems(rule: Rule, limits: tuple[float, ...]) -> list[str]:
+    found = []
+    if min(rule.delay_s, rule.repeat_s, rule.digest_s, *limits) < 0:
+        found.append("times must not be negative")
+    elif list(limits) != sorted(limits):
+        found.append("escalate_s, dispatch_s, close_s: no step may be due before the one before it")
+    if rule.escalate_to and not limits:
+        found.append("escalate_to: needs escalate_s, dispatch_s or close_s")
     return found
