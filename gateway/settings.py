@@ -200,6 +200,12 @@ class EventSettings(_Section):
         pattern="^sightline://[0-9A-Za-z._/-]+$",
         description="names this gateway in messages to the center",
     )
+    nearest: int = Field(
+        5, ge=0, le=50, description="grid cells linked beside the one that holds the place"
+    )
+    radius_m: float = Field(
+        2000.0, ge=0, le=20_000, description="and not farther away than so many metres"
+    )
     storm_rows: int = Field(
         20, ge=1, description="rows of one source and minute; above it signals are only counted"
     )

@@ -14,7 +14,7 @@ from gateway.domain.coverage.model import CoverageModel
 from gateway.domain.coverage.place import Place, PlaceId
 from gateway.domain.coverage.view import ViewState
 from gateway.domain.event import Event, Sensor, SensorId
-from gateway.domain.linking import CellIndex, ViewIndex, township_of
+from gateway.domain.linking import NEAREST, RADIUS_M, CellIndex, ViewIndex, township_of
 from gateway.inventory import Inventory
 from gateway.ports import Store
 
@@ -28,11 +28,17 @@ def _unknown(channel: ChannelId) -> ViewState:  # noqa: ARG001 - nobody says
 class Atlas:
     """The archive as alerts need it. Replaced part by part by imports and by coverage.
 
+    Args:
+        nearest: cells linked beside the one that holds a place.
+        radius_m: and not farther away.
+
     Attributes:
         view_state: what a camera's view is worth now (coverage says it).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, nearest: int = NEAREST, radius_m: float = RADIUS_M) -> None:
+        self.nearest = nearest
+        self.radius_m = radius_m
         self.inventory = Inventory()
         self.sensors: Mapping[SensorId, Sensor] = {}
         self.cells = CellIndex(())
@@ -152,10 +158,13 @@ class Atlas:
         """The incident with its cells and the cameras that can see its place."""
         if row.longitude is None or row.latitude is None:
             return replace(row, links=self._without_position(row))
-        links = self.cells.link(row.longitude, row.latitude)
+        links = self._around(row.longitude, row.latitude)
         if row.channel is not None:
             links += self.looks_into(row.channel, links)
         return replace(row, links=links, cameras=self.cameras(row.longitude, row.latitude))
+
+    def _around(self, longitude: float, latitude: float) -> tuple[GridLink, ...]:
+        return self.cells.link(longitude, latitude, self.nearest, self.radius_m)
 
     def _without_position(self, row: EventIncident) -> tuple[GridLink, ...]:
         if row.sensor is not None:
@@ -180,7 +189,7 @@ class Atlas:
         cameras = [self.inventory.cameras[c] for c in channels if c in self.inventory.cameras]
         if len(cameras) == 1 and cameras[0].longitude is not None and len(self.cells):
             one = cameras[0]
-            links = self.cells.link(one.longitude or 0.0, one.latitude or 0.0)
+            links = self._around(one.longitude or 0.0, one.latitude or 0.0)
             return links + self.looks_into(one.id, links)
         return self._cells(camera.grid for camera in cameras)
 

@@ -41,6 +41,7 @@ async def start_desk(
         source=events.source,
         limits=DeskLimits(events.rows_most, events.deliver_s, events.storm_rows),
     )
+    desk.atlas.nearest, desk.atlas.radius_m = events.nearest, events.radius_m
     desk.atlas.view_state = lambda channel: _view_of(projection, channel)
     desk.orders.seen_good_at = lambda channel: _seen_good_at(projection, clock, channel)
     await desk.take_archive(inventory)

@@ -16,7 +16,7 @@ from gateway.inventory import Inventory
 from gateway.projection import Projection
 from gateway.runtime.desk import Desk
 from gateway.runtime.desk_start import start_desk
-from gateway.settings import Settings
+from gateway.settings import EventSettings, Settings
 
 E0 = ChannelId("e0")
 
@@ -81,6 +81,11 @@ async def test_a_repair_is_not_believed_while_something_is_wrong_with_its_device
     await one.pass_s(5)
     (row,) = await one.store.events.work_orders()
     assert row.state is WorkOrderState.CLOSED
+
+
+async def test_how_many_cells_an_event_is_linked_to_comes_from_the_settings() -> None:
+    one = await serve(Settings(events=EventSettings(nearest=2, radius_m=300.0)))
+    assert (one.desk.atlas.nearest, one.desk.atlas.radius_m) == (2, 300.0)
 
 
 async def test_a_repair_is_not_believed_for_an_answer_of_before_it() -> None:
