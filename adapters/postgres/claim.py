@@ -6,6 +6,7 @@ itself drops the lock when the session ends, so a process that is killed leaves 
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from datetime import datetime
 
 import asyncpg
@@ -39,6 +40,8 @@ class Claim:
         self._session: tuple[int, datetime] | None = None
         self._one_at_a_time = asyncio.Lock()
         self._lost_to_another = False
+        self.more: Callable[[BaseException], str] = lambda _error: ""
+        """What else is known of a server that does not answer."""
 
     @property
     def is_wanted(self) -> bool:
@@ -58,7 +61,7 @@ class Claim:
             if self._connection is not None and await self._answers(self._connection):
                 return
             was_ours, patience_s = self._session is not None, TRY_S
-            with foreign_errors():
+            with foreign_errors(self.more):
                 while not await self._try(dsn):
                     if patience_s <= 0:
                         self._lost_to_another = was_ours

@@ -1,7 +1,7 @@
 """The way to the server: a pool, deadlines, and foreign errors mapped to ours at one place."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias
 
@@ -52,8 +52,11 @@ LONG_S = 60.0
 
 
 @contextmanager
-def foreign_errors() -> Iterator[None]:
+def foreign_errors(more: Callable[[BaseException], str] = lambda _error: "") -> Iterator[None]:
     """Map what the driver raises to the errors of `gateway.errors`.
+
+    Args:
+        more: what else is known of a store that does not answer; empty = nothing.
 
     Raises:
         StoreUnavailable: repeat later.
@@ -75,7 +78,8 @@ def foreign_errors() -> Iterator[None]:
     except UNAVAILABLE as error:
         if isinstance(error, ValueError):  # the driver's DataError: an InterfaceError by descent
             raise
-        raise StoreUnavailable(f"store: {type(error).__name__}: {error}".rstrip(": ")) from error
+        said = f"store: {type(error).__name__}: {error}".rstrip(": ")
+        raise StoreUnavailable("; ".join(filter(None, (said, more(error))))) from error
 
 
 class Database:
@@ -88,6 +92,8 @@ class Database:
         self._timeout_s = command_timeout_s
         self._connections = connections
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self.more: Callable[[BaseException], str] = lambda _error: ""
+        """What else is known of a server that does not answer; for the reason that people read."""
 
     @property
     def is_open(self) -> bool:
@@ -104,7 +110,7 @@ class Database:
         if self._pool is not None:
             return
         try:
-            with foreign_errors():
+            with foreign_errors(self.more):
                 async with asyncio.timeout(self._timeout_s):
                     self._pool = await asyncpg.create_pool(
                         dsn,
@@ -138,7 +144,7 @@ class Database:
         pool = self._pool
         if pool is None:
             raise StoreUnavailable("store: not open")
-        with foreign_errors():
+        with foreign_errors(self.more):
             async with asyncio.timeout(limit_s or self._timeout_s):
                 connection = await pool.acquire()
                 try:

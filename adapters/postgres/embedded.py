@@ -27,6 +27,7 @@ import structlog
 from adapters.postgres import orphans, places
 from adapters.postgres.places import Place
 from adapters.postgres.queries import SQL
+from adapters.postgres.room import shortage
 from gateway.errors import StoreUnavailable
 
 USER = "sightline"
@@ -114,10 +115,15 @@ class EmbeddedPostgres:
         """What a person must know, while the server keeps crashing; else None."""
         if self._recent_crashes() < _CRASHES:
             return None
-        return (
+        ended = (
             f"the embedded PostgreSQL ended {_CRASHES} times within {_CRASH_WINDOW_S:.0f} s; "
             "its last words stand in the log"
         )
+        return "; ".join(filter(None, (ended, self.shortage())))
+
+    def shortage(self, error: BaseException | None = None) -> str:
+        """Path and free bytes where the disk of the data has no room; else empty."""
+        return "" if self._place is None else shortage(self._place.data.parent, error)
 
     @property
     def dsn(self) -> str:

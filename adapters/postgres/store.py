@@ -56,6 +56,7 @@ class PostgresStore:
             if not folder:
                 raise UsageError("store.dsn: `embedded:` needs a state directory behind it")
             self.embedded = EmbeddedPostgres(Path(folder).expanduser())
+            self._database.more = self._claim.more = self.embedded.shortage
 
     @property
     def coverage(self) -> PostgresCoverage:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import resource
+import shutil
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -30,6 +31,8 @@ from gateway.settings import Settings
 
 SAMPLE = 50
 CONNECT_S = 2.0
+LEAST_MB, ROOM_MB, KEYS_MB = 256, 4096, 16
+"""The embedded store: what it needs for its log, and what leaves time to act; else the keys."""
 PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
@@ -52,7 +55,7 @@ class Diagnosis:
 
 
 def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Look at settings, store, clock, open files, ports, reachability and package names.
+    """Look at settings, store, disk, clock, open files, ports, reachability and package names.
 
     Exit code 1 when something must be mended before the service can do its work.
     """
@@ -74,6 +77,7 @@ async def examine(settings: Settings) -> list[Diagnosis]:
     """Look at everything; one failing check never hides the next."""
     store, inventory = await _store(settings)
     looks: list[Callable[[], Awaitable[Diagnosis]]] = [
+        lambda: _disk(settings),
         _clock,
         lambda: _open_files(inventory),
         lambda: _local_ports(inventory, settings),
@@ -102,7 +106,9 @@ async def _store(settings: Settings) -> tuple[Diagnosis, Inventory]:
         fix = "sightline import FILE makes it, or sightline migrate"
         return Diagnosis("store", Level.WARN, "answers; no schema yet", fix), Inventory()
     except NotMigrated as error:
-        fix = "stop a service of the older release; then sightline migrate, or start the new service"
+        fix = (
+            "stop a service of the older release; then sightline migrate, or start the new service"
+        )
         return Diagnosis("store", Level.WARN, f"answers; {error}", fix), Inventory()
     except (SightlineError, OSError, TimeoutError) as error:
         fix = (
@@ -114,6 +120,22 @@ async def _store(settings: Settings) -> tuple[Diagnosis, Inventory]:
         fix = "sightline import FILE"
         return Diagnosis("store", Level.WARN, "answers; no archive yet", fix), inventory
     return Diagnosis("store", Level.OK, f"answers; {count} channels in the archive"), inventory
+
+
+async def _disk(settings: Settings) -> Diagnosis:
+    """A store that finds no room stops; with a server of somebody else's only keys lie here."""
+    folder = settings.store.state_dir.absolute()
+    data = folder / "postgres"  # for root perhaps a link to another disk
+    there = next(p for p in (data, folder, *folder.parents) if p.exists())
+    free_mb = shutil.disk_usage(there).free // 2**20
+    found = f"{there.resolve()}: {free_mb:,} MB free"
+    fix = "make room there, or point store.state_dir to a larger disk: a full one stops the store"
+    embedded = not settings.store.dsn.get_secret_value()
+    if free_mb < (LEAST_MB if embedded else KEYS_MB):
+        return Diagnosis("disk", Level.BAD, found, fix)
+    if embedded and free_mb < ROOM_MB:
+        return Diagnosis("disk", Level.WARN, found, fix)
+    return Diagnosis("disk", Level.OK, found)
 
 
 async def _clock() -> Diagnosis:

@@ -29,6 +29,7 @@ BATCH = 1000
 STEP_BYTES = 64 * 1024
 BATCHES = 400
 HEALS_S = 30.0
+NO_ROOM = r"no room on the disk of /.*/postgres: \d+ bytes free$"
 SEGMENTS = 12
 """16 MB each; more than there may be."""
 
@@ -138,8 +139,9 @@ async def test_a_full_disk_is_an_unavailable_store_that_heals_by_itself_when_the
     if short == "log":
         await use_up_the_log(store)
     refused = await until_refused(store, acknowledged)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailable, match=NO_ROOM) as told:
         await write(store, refused, set())  # and again, not once only
+    assert str(small_disk) in str(told.value)
     ballast.unlink()
     healed_s = await until_taken(store, refused, acknowledged)
     found = await stored(store)
