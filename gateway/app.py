@@ -126,7 +126,7 @@ class Service:
         if not settings.coverage.enabled:
             return None
         if settings.store.dsn.get_secret_value().startswith("memory:"):
-            source = from_memory(self.store)
+            source = from_memory(self.store, settings.coverage)
         else:
             source = from_child(MODEL_BUILDER, pickle.dumps(settings))
         worker = CoverageWorker(

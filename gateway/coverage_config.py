@@ -8,7 +8,7 @@ from gateway.domain.coverage.optics import Optics, PlaceKind, parse_place_kinds
 from gateway.resources import data_dir
 
 EDITION = "2015"
-"""Of the pixel-density ladder where none is chosen."""
+"""Of the pixel-density ladder where none is chosen: the default of `coverage.edition`."""
 
 
 def load_ladder(edition: str = EDITION) -> Ladder:

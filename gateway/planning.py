@@ -160,7 +160,8 @@ class Planner:
         Args:
             inventory: the archive.
             places: and what is listed beside it.
-            settings: how near to each other two cameras are at one place.
+            settings: the edition of the pixel densities, and how near to each other two cameras
+                are at one place.
 
         Raises:
             UsageError: no place is listed and accepted: there is nothing to plan for.
@@ -171,7 +172,9 @@ class Planner:
 
         self.inventory, self.places, self.plane = inventory, places, DISTRICT
         self.visit_m = settings.visit_m
-        self.scene: Scene = make_scene(inventory.cameras.values(), (), places, load_optics())
+        self.scene: Scene = make_scene(
+            inventory.cameras.values(), (), places, load_optics(settings.edition)
+        )
         if not len(self.scene.points.weight):
             raise UsageError(
                 "plan: no place is listed and accepted: there is nothing to plan for; "

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -152,6 +152,10 @@ class CoverageSettings(_Section):
         "03:30",
         pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$",
         description="when coverage is counted again from scratch, Asia/Shanghai",
+    )
+    edition: Literal["2015", "2025"] = Field(
+        "2015",
+        description="edition of IEC 62676-4 whose pixel densities count (config/pixel_density.toml)",
     )
     visit_m: float = Field(
         15.0,

@@ -94,11 +94,12 @@ ON CONFLICT (id) DO UPDATE SET
 WHERE old.* IS DISTINCT FROM excluded.*;
 
 -- name: put_coverage_basis
-INSERT INTO sightline.coverage_bases (valid_from, import_id, listed, reached, places, cameras)
-VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO sightline.coverage_bases
+    (valid_from, import_id, listed, reached, places, cameras, ladder)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (valid_from) DO UPDATE SET
     import_id = excluded.import_id, listed = excluded.listed, reached = excluded.reached,
-    places = excluded.places, cameras = excluded.cameras;
+    places = excluded.places, cameras = excluded.cameras, ladder = excluded.ladder;
 
 -- ================================================================ reading
 

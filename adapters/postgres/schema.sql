@@ -414,7 +414,8 @@ CREATE TABLE sightline.coverage_bases (
     reached double precision NOT NULL
         CHECK (reached >= 0 AND reached < 'infinity'),  -- weight that some view reaches by design
     places integer NOT NULL,  -- how many are listed and accepted
-    cameras integer NOT NULL  -- how many have a view
+    cameras integer NOT NULL,  -- how many have a view
+    ladder text NOT NULL DEFAULT 'IEC 62676-4:2015'  -- the standard whose pixel densities counted
 );
 
 -- Planning jobs (补盲扩面): what was asked, how far they are, what came out.

@@ -14,7 +14,7 @@ from gateway.settings import Settings
 async def build(settings: Settings) -> Reading:
     """Read the archive beside the service and build."""
     async with open_store(settings, create=False) as store:
-        return await read(store)
+        return await read(store, settings.coverage)
 
 
 def main() -> None:

@@ -65,9 +65,10 @@ def _present(
     config: Path | None, tell: Callable[[Stored], Json], *, trust: bool = False
 ) -> tuple[Json, Stored]:
     """An answer about the present, with its `as_of`, and what it was read from."""
+    settings = settings_from(config).coverage
 
     async def work(store: Store) -> tuple[Json, Stored]:
-        stored = await read_present(store, datetime.now(UTC))
+        stored = await read_present(store, datetime.now(UTC), settings)
         if trust:
             present = replace(stored.present, trust=stored.reading.trust())
             stored = replace(stored, present=present)

@@ -13,6 +13,7 @@ from gateway.ports import Store
 from gateway.projection import Projection
 from gateway.runtime.coverage_present import cameras_of, divided_of, sights_of
 from gateway.runtime.model_source import Reading, read
+from gateway.settings import CoverageSettings
 
 
 @dataclass(frozen=True)
@@ -24,14 +25,14 @@ class Stored:
     inventory: Inventory
 
 
-async def read_present(store: Store, now_at: datetime) -> Stored:
+async def read_present(store: Store, now_at: datetime, settings: CoverageSettings) -> Stored:
     """Build the model and bring it to what the service wrote last; seconds for a district.
 
     Raises:
         StoreUnavailable: the store does not answer.
     """
     inventory = await store.load_inventory()
-    reading = await read(store, inventory)
+    reading = await read(store, settings, inventory)
     live, stored = await store.load_live(), await store.coverage.load()
     at = live.watched_until_at or now_at
     projection = Projection(inventory, at, Feed("coverage"))

@@ -99,7 +99,11 @@ def _headline(told: Json) -> list[str]:
     said.append(
         f"摄像机 {told['cameras']:,} 路，临时盲区 {told['blind_spots']:,} 处，失视面积 {lost}"
     )
-    return [*said, _as_of(told)]
+    return [*said, _ladder(told), _as_of(told)]
+
+
+def _ladder(told: Json) -> str:
+    return f"像素密度按 {told['ladder']}"
 
 
 def _as_of(told: Json) -> str:
@@ -124,7 +128,7 @@ def bounds(told: Json, what: CoverageBy, kinds: Names) -> None:
         f"合计：可视权重 {weights(told['weight'])}，部位权重 {figure(told['listed_weight'])}；"
         f"覆盖面积 {areas(told['area_m2'])}，网格面积 {area(told['cell_m2'])}"
     )
-    said = [whole, f"视场来源：{by_source}", _as_of(told)]
+    said = [whole, f"视场来源：{by_source}", _ladder(told), _as_of(told)]
     show([*columns, *(["网格面积", f"覆盖面积{BOUNDS}"] if with_area else [])], rows, said)
 
 

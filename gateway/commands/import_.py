@@ -344,7 +344,8 @@ async def _import_lists(
     as_json: bool,
 ) -> bool:
     began = time.perf_counter()
-    wish = ListRequest(request.actor, request.kind, request.yes, request.strict, *drafts)
+    edition = settings.coverage.edition
+    wish = ListRequest(request.actor, request.kind, request.yes, request.strict, *drafts, edition)
     async with _store_for(settings, request) as store:
         plan = await prepare_lists(store, given, wish)
         if report is not None:

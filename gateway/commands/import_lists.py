@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway.commands.import_files import Given
-from gateway.coverage_config import load_ladder, load_place_kinds
+from gateway.coverage_config import EDITION, load_ladder, load_place_kinds
 from gateway.domain.archive_fields import Kind
 from gateway.domain.coverage.suggest import suggest_places
 from gateway.errors import Refused, UsageError
@@ -23,6 +23,7 @@ class ListRequest:
     Attributes:
         suggest: draft places from the archive instead of reading a file.
         accept: accept all drafts.
+        edition: of the pixel densities that levels are names of.
     """
 
     actor: str
@@ -31,6 +32,7 @@ class ListRequest:
     strict: bool = False
     suggest: bool = False
     accept: bool = False
+    edition: str = EDITION
 
 
 def named_kind(files: Sequence[Path]) -> Kind | None:
@@ -62,7 +64,7 @@ async def prepare_lists(store: Store, given: Given, request: ListRequest) -> Lis
     inventory = await store.load_inventory(shapes=False)
     places = await store.coverage.load_places()
     sensors = tuple(await store.events.load_sensors())
-    old = Lists(places, sensors, inventory, load_place_kinds(), load_ladder())
+    old = Lists(places, sensors, inventory, load_place_kinds(), load_ladder(request.edition))
     if request.suggest:
         drafts = await asyncio.to_thread(suggest_places, inventory.cameras.values(), old.kinds)
         return plan_drafts(old, drafts, options)

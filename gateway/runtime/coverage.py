@@ -328,11 +328,12 @@ class CoverageWorker:
         )  # fmt: skip
 
     def _counted_from(self, live: CoverageLive, built: Built) -> datetime | None:
-        """When the import of a model began to count; a plain restart goes on as before."""
+        """When import and pixel densities of a model began to count; a plain restart goes on."""
         basis = self.outbox.basis or live.basis
         if basis is None:
             return None
-        return basis.valid_from if basis.import_id == built.import_id else live.as_of_at
+        same = (basis.import_id, basis.ladder) == (built.import_id, built.facts.ladder)
+        return basis.valid_from if same else live.as_of_at
 
     def _count_from(self, live: CoverageLive, built: Built, told: Headline, at: datetime) -> None:
         """What is counted from here on, where it differs from what was."""
@@ -341,7 +342,7 @@ class CoverageWorker:
         weights = told.weights
         counted = CoverageBasis(
             live.as_of_at or at, built.import_id, weights.total, weights.designed,
-            told.places, told.cameras,
+            told.places, told.cameras, told.ladder,
         )  # fmt: skip
         before = self.outbox.basis
         if before is None or counted != replace(before, valid_from=counted.valid_from):

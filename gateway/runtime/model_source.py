@@ -29,6 +29,7 @@ from gateway.domain.coverage.trust import Trust, trust_of
 from gateway.errors import Unavailable
 from gateway.inventory import Inventory
 from gateway.ports import Store
+from gateway.settings import CoverageSettings
 
 _HEAD = struct.Struct("!Q")
 SHAPES = ("views", "reach", "cells")
@@ -75,11 +76,16 @@ class Reading:
         return trust_of(self.scene, self.areas)
 
 
-async def read(store: Store, inventory: Inventory | None = None) -> Reading:
+async def read(
+    store: Store,
+    settings: CoverageSettings = CoverageSettings(),  # noqa: B008 - frozen
+    inventory: Inventory | None = None,
+) -> Reading:
     """Read and build; blocks the loop for seconds.
 
     Args:
         store: open.
+        settings: the edition of the pixel densities.
         inventory: of the store with its shapes, where it is at hand.
 
     Raises:
@@ -88,14 +94,14 @@ async def read(store: Store, inventory: Inventory | None = None) -> Reading:
     records = await store.imports(1)
     inventory = inventory or await store.load_inventory()
     places = await store.coverage.load_places()
-    optics = load_optics()
+    optics = load_optics(settings.edition)
     scene = make_scene(inventory.cameras.values(), inventory.grids.values(), places, optics)
     model = model_of(scene)
-    built = Built(records[0].id if records else "", model, facts_of(model, places))
+    built = Built(records[0].id if records else "", model, facts_of(model, places, scene.ladder))
     return Reading(built, scene, places.prohibited)
 
 
-def facts_of(model: CoverageModel, places: PlaceList) -> PlaceFacts:
+def facts_of(model: CoverageModel, places: PlaceList, ladder: str = "") -> PlaceFacts:
     """What is told of the places of a model."""
     listed = [places.places[place] for place in model.places]
     drafts = sum(not place.accepted for place in places.places.values())
@@ -107,6 +113,7 @@ def facts_of(model: CoverageModel, places: PlaceList) -> PlaceFacts:
     return PlaceFacts(
         column("name"), column("kind"), column("level"), column("township"), column("village"),
         column("grid"), tuple(weight), tuple(_geometry(place) for place in listed), drafts,
+        ladder,
     )  # fmt: skip
 
 
@@ -114,11 +121,14 @@ def _geometry(place: Place) -> bytes:
     return orjson.dumps(dict(place.geometry))
 
 
-def from_memory(store: Store) -> Source:
+def from_memory(
+    store: Store,
+    settings: CoverageSettings = CoverageSettings(),  # noqa: B008 - frozen
+) -> Source:
     """A source for a store that only this process can reach (small fleets, tests)."""
 
     async def source() -> AsyncIterator[Part]:
-        reading = await read(store)
+        reading = await read(store, settings)
         yield reading.built
         yield await asyncio.to_thread(reading.designed)
         yield await asyncio.to_thread(reading.trust)

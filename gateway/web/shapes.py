@@ -187,6 +187,7 @@ def headline_item(told: Headline) -> Json:
         "blind_spots": told.blind_spots,
         "lost_area_m2": round(told.lost_m2, 1),
         "places_by_state": dict(told.states),
+        "ladder": told.ladder,
     }
 
 

@@ -65,13 +65,14 @@ class Desk:
 
     def __init__(self, store: MemoryStore, clock: FakeClock, model: CoverageModel = PAIR) -> None:
         self.store, self.clock, self.model = store, clock, model
-        self.import_id = "first"
+        self.import_id, self.ladder = "first", "IEC 62676-4:2015"
         self.projection = Projection(fleet(len(model.channels)), self.now(), Feed("run"))
         self.worker = CoverageWorker(store, clock, self.projection, self.source, 12_600.0)
         self.sequence = 0
 
     async def source(self) -> AsyncIterator[Built | Floats]:
         facts = PlaceFacts(("one", "two"), ("road", "road"), ("", ""), ("", ""), ("", ""), ("", ""))
+        facts = replace(facts, ladder=self.ladder)
         yield Built(self.import_id, self.model, facts)
         yield np.ones(len(self.model.cells))
 
@@ -216,7 +217,7 @@ async def test_a_store_that_is_away_loses_nothing(desk: Desk, monkeypatch: Any) 
 async def restarted(desk: Desk, model: CoverageModel | None = None) -> Desk:
     """Another process over the same store and the same present."""
     found = Desk(desk.store, desk.clock, model or desk.model)
-    found.import_id = desk.import_id
+    found.import_id, found.ladder = desk.import_id, desk.ladder
     for view in desk.projection.order:
         if view.camera.id in found.projection.channels:
             own = found.projection.channels[view.camera.id]
@@ -319,6 +320,26 @@ async def test_an_import_that_changes_a_weight_ends_the_rows_of_the_old_one(desk
     await again.turn()
     assert await desk.store.coverage.bases(first.valid_from, again.now()) == bases
     assert len(await desk.store.coverage.intervals(first.valid_from, again.now())) == 2
+
+
+async def test_another_edition_of_the_pixel_densities_counts_from_when_it_is_taken(
+    desk: Desk,
+) -> None:
+    await desk.lose(0)
+    await desk.turn()
+    (first,) = await desk.store.coverage.bases(desk.now() - timedelta(days=1), desk.now())
+    desk.ladder = "IEC 62676-4:2025"
+    desk.model = replace(PAIR, point_weight=PAIR.point_weight * 5)  # who sees what changes with it
+    await desk.worker.close()
+    again = await restarted(desk)
+    await again.turn()
+    bases = await desk.store.coverage.bases(first.valid_from, again.now())
+    assert [(basis.ladder[-4:], basis.import_id) for basis in bases] == [
+        ("2015", "first"), ("2025", "first"),
+    ]  # fmt: skip
+    rows = await desk.store.coverage.intervals(first.valid_from, again.now())
+    old, new = sorted(rows, key=lambda row: row.started_at)
+    assert old.ended_at == new.started_at == bases[1].valid_from, "no row begins before it counts"
 
 
 def _import(name: str, at: datetime) -> ImportRecord:

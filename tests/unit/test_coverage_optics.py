@@ -2,15 +2,17 @@
 
 import math
 import tomllib
+from typing import get_args
 
 import numpy as np
 import pytest
 from fakes.coverage_town import optics
 
-from gateway.coverage_config import load_ladder, load_optics, load_place_kinds
+from gateway.coverage_config import EDITION, load_ladder, load_optics, load_place_kinds
 from gateway.domain.coverage.ladder import Ladder
 from gateway.errors import UsageError
 from gateway.resources import data_dir
+from gateway.settings import CoverageSettings
 
 
 def test_each_edition_has_its_own_densities() -> None:
@@ -57,6 +59,13 @@ def test_every_edition_and_table_names_its_source() -> None:
         table = tomllib.loads((data_dir("config") / f"{name}.toml").read_text(encoding="utf-8"))
         rows = table.get("editions", {"": table}).values()
         assert all(row["source"] for row in rows), name
+
+
+def test_the_settings_offer_the_editions_that_there_are() -> None:
+    offered = get_args(CoverageSettings.model_fields["edition"].annotation)
+    table = tomllib.loads((data_dir("config") / "pixel_density.toml").read_text("utf-8"))
+    assert set(offered) == set(table["editions"])
+    assert CoverageSettings().edition == EDITION
 
 
 def test_every_kind_of_place_asks_for_a_level_of_each_edition() -> None:

@@ -192,6 +192,17 @@ def test_a_second_view_from_the_pole_of_the_first_is_no_backup() -> None:
     assert len(near.plan(PlanRequest(sites=2, backup=0.5))["sites"]) == 1
 
 
+def test_the_edition_of_the_pixel_densities_decides_how_far_is_near_enough() -> None:
+    far = {"ptz_type": "3", "azimuth": "0", "horizontal_field_angle": "90",
+           "max_view_distance": "200", "resolution": "2560*1440"}  # fmt: skip
+    old = planner([camera("c", 0, 0, far)], [place("p", 0, 45)])  # 51 m at 25 px/m, 32 m at 40
+    new = Planner(old.inventory, old.places, CoverageSettings(edition="2025"))
+    assert (len(old.sees.index), len(new.sees.index)) == (1, 0)
+    told = [made.plan(PlanRequest(sites=1)) for made in (old, new)]
+    assert [one["ladder"] for one in told] == ["IEC 62676-4:2015", "IEC 62676-4:2025"]
+    assert [one["already"]["weight_seen"] for one in told] == [1.0, 0.0]
+
+
 def test_what_is_not_known_of_a_site_is_told() -> None:
     made = planner([], [place("a", 0, 20), place("b", 500, 20)], candidates=[
         site("known", 0, 40, power=True, network=False, cost=5_000.0), site("unknown", 500, 40),

@@ -127,6 +127,22 @@ def test_how_far_to_trust_it_is_told_from_the_store(folder: Path) -> None:
     assert [(one["channel"], one["area"]) for one in told["items"]] == [("c0", "ward")]
 
 
+def test_the_edition_of_the_pixel_densities_can_be_chosen_and_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    areas = []
+    for edition in ("2015", "2025"):
+        monkeypatch.setenv("SIGHTLINE_COVERAGE__EDITION", edition)
+        code, told, said = sightline(folder, "bounds", "--by", "grid")
+        assert (code, told["ladder"]) == (0, f"IEC 62676-4:{edition}"), said
+        areas.append(told["area_m2"]["expected"])
+    assert areas[0] > 2 * areas[1], "40 px/m instead of 25"
+    code, told, said = sightline(folder, "summary")
+    assert (code, told["ladder"]) == (0, "IEC 62676-4:2025"), said
+    monkeypatch.setenv("SIGHTLINE_COVERAGE__EDITION", "1999")
+    assert sightline(folder, "summary")[0] == 2
+
+
 def test_the_past_is_told_from_the_store(folder: Path) -> None:
     code, told, said = sightline(folder, "blind-spots")
     assert (code, told["open"], [one["id"] for one in told["items"]]) == (0, 1, ["b"]), said

@@ -57,6 +57,7 @@ class CoverageBounds:
         listed_weight: of all sample points: what `place_weight` is a part of.
         points: (p,) `Sure` of each sample point, in the order of the model.
         cameras: how many views are surveyed, derived, default.
+        ladder: name of the standard, with its edition, whose pixel densities count.
     """
 
     grids: tuple[GridId, ...]
@@ -69,6 +70,7 @@ class CoverageBounds:
     listed_weight: float
     points: Ints
     cameras: Mapping[Confidence, int]
+    ladder: str = ""
 
 
 def covered_m2(views: Polygons, cells: Polygons) -> Floats:
@@ -118,6 +120,7 @@ def coverage_bounds(scene: Scene, views: Views | None = None) -> CoverageBounds:
         cameras={
             kind: int(np.count_nonzero(scene.views.confidence == kind)) for kind in Confidence
         },
+        ladder=scene.ladder,
     )
 
 

@@ -46,6 +46,11 @@ class Scene:
             simplify_m=self.optics.simplify_m,
         )
 
+    @property
+    def ladder(self) -> str:
+        """Name of the standard, with its edition, whose pixel densities count."""
+        return self.optics.ladder.name
+
     def area_views(self, side: Side = Side.EXPECTED) -> Polygons:
         """The views at the area level."""
         return self.seen(sectors(self.views, self.optics, self.optics.area_px_per_m(), side))

@@ -100,6 +100,7 @@ class CoverageBasis:
         import_id: the newest import in it.
         listed: weight of all listed places.
         reached: of those, what some view reaches by design.
+        ladder: name of the standard, with its edition, whose pixel densities counted.
     """
 
     valid_from: datetime
@@ -108,6 +109,7 @@ class CoverageBasis:
     reached: float
     places: int
     cameras: int
+    ladder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
