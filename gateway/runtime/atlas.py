@@ -163,6 +163,18 @@ class Atlas:
             links += self.looks_into(row.channel, links)
         return replace(row, links=links, cameras=self.cameras(row.longitude, row.latitude))
 
+    def complete(self, row: EventIncident) -> EventIncident:
+        """What was linked before anybody knew who looks where, with that; its cells stay as they were."""
+        if row.longitude is None or row.latitude is None:
+            return row
+        links = row.links
+        if row.channel is not None and all(one.reason is not LinkReason.IN_VIEW for one in links):
+            links += self.looks_into(row.channel, links)
+        cameras = row.cameras or self.cameras(row.longitude, row.latitude)
+        if (links, cameras) == (row.links, row.cameras):
+            return row
+        return replace(row, links=links, cameras=cameras)
+
     def _around(self, longitude: float, latitude: float) -> tuple[GridLink, ...]:
         return self.cells.link(longitude, latitude, self.nearest, self.radius_m)
 

@@ -9,7 +9,7 @@ ledger through the recorder, event incidents through `flush`, blind spots throug
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
@@ -24,6 +24,8 @@ from gateway.domain.alerting.posture import is_division
 from gateway.domain.alerting.rows import Alert, EventIncident, Mute, Posture, Receipt
 from gateway.domain.alerting.rules import Rule, RuleBook
 from gateway.domain.camera import DeviceId, GridId
+from gateway.domain.coverage.model import CoverageModel
+from gateway.domain.coverage.place import Place, PlaceId
 from gateway.domain.coverage.rows import BlindSpot
 from gateway.domain.event import Event
 from gateway.domain.ledger import Changes, Ending, Outage
@@ -115,6 +117,7 @@ class Desk:
         self._located = asyncio.Event()
         self._located.set()
         self._archive_is_new = True
+        self._without_views: set[str] = set()
         self._ticked_at: datetime | None = None
         self._counted_at: datetime | None = None
 
@@ -159,6 +162,17 @@ class Desk:
         if inventory.grids:
             self._located.clear()
             self._filled.set()
+
+    def take_views(self, model: CoverageModel, places: Mapping[PlaceId, Place]) -> None:
+        """What coverage built. Incidents that were opened before its first model are linked to it now.
+
+        That alone is no message (semantics §9): the next one tells it, and the interface does at once.
+        """
+        if self.atlas.views is None:
+            self._without_views.update(self.correlator.cases)
+            self._touched.update(self.correlator.cases)
+            self._filled.set()
+        self.atlas.take_views(model, places)
 
     async def _locate(self) -> None:
         """Load the cells of a new archive; until that is done sources wait."""
@@ -247,6 +261,9 @@ class Desk:
         self._filled.set()
 
     def _plan_case(self, case: Case, now: datetime) -> None:
+        if case.row.id in self._without_views:
+            self._without_views.discard(case.row.id)
+            self.correlator.put(case, self.atlas.complete(case.row))
         row = case.row
         above = self.ledger.incident_above(self.atlas.above(case.device))
         if above is not None and row.kind in FOLLOWS_THE_NETWORK and row.caused_by is None:

@@ -56,7 +56,7 @@ def join_coverage(desk: Desk, coverage: CoverageWorker) -> None:
         facts = built.facts
         rows = zip(built.model.places, facts.name, facts.kind, strict=True)
         places = {key: Place(PlaceId(key), name, kind, {}) for key, name, kind in rows}
-        desk.atlas.take_views(built.model, places)
+        desk.take_views(built.model, places)
 
     def wake() -> None:  # the desk is told later whom to wake
         desk.alerts_written()

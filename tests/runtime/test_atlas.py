@@ -3,69 +3,18 @@
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
-import shapely
 from fakes.clock import NOON
-from fakes.small_model import model_of
+from fakes.sixteen_cells import GRIDS, MODEL, SPOT, archive
 
 from gateway.domain.alerting.rows import EventIncident, LinkReason
-from gateway.domain.camera import (
-    Camera,
-    ChannelId,
-    Device,
-    DeviceId,
-    DivisionCode,
-    GridCell,
-    GridId,
-    Node,
-    NodeId,
-    NodeKind,
-)
+from gateway.domain.camera import ChannelId
 from gateway.domain.coverage.place import Place, PlaceId
-from gateway.domain.coverage.plane import DISTRICT
 from gateway.domain.coverage.view import ViewState
 from gateway.domain.event import EventKind, Severity
 from gateway.domain.linking import NEAREST, RADIUS_M, CellIndex
-from gateway.inventory import Inventory
 from gateway.runtime.atlas import Atlas
 from gateway.settings import EventSettings
-
-VILLAGE = DivisionCode("610802001001")
-MODEL = model_of(
-    [
-        shapely.box(5, 5, 95, 20),  # c0000 looks along g0 and into g4, 50 m east of it
-        shapely.box(10, 10, 20, 20),  # c0001 stands nearer to what happens, and sees little
-        shapely.box(160, 160, 190, 190),  # c0002 is far away
-    ]
-)
-SPOT = tuple(DISTRICT.to_lonlat(np.array([(14.0, 14.0)]))[0].tolist())
-"""In cell g0, in view of the first two cameras."""
-
-
-def grid_cell(number: int) -> GridCell:
-    ring = DISTRICT.to_lonlat(shapely.get_coordinates(MODEL.cells[number])).tolist()
-    corners = tuple((x, y) for x, y in ring)
-    return GridCell(MODEL.grids[number], f"网格{number}", VILLAGE, ((corners,),))
-
-
-GRIDS = [grid_cell(number) for number in range(len(MODEL.grids))]
-
-
-def archive() -> Inventory:
-    nodes = [
-        Node(NodeId("core"), NodeKind.CORE, "核心", None),
-        Node(NodeId("up"), NodeKind.UPLINK, "上联", NodeId("core")),
-    ]
-    devices = [Device(DeviceId(f"d{n}"), "192.0.2.1", 80 + n, NodeId("up")) for n in range(3)]
-    cameras = [
-        Camera(
-            channel, DeviceId(f"d{n}"), f"村口{n}", village=VILLAGE, grid=GridId("g0"),
-            longitude=SPOT[0], latitude=SPOT[1],
-        )
-        for n, channel in enumerate(MODEL.channels)
-    ]  # fmt: skip
-    return Inventory.of(cameras, devices, nodes, (), GRIDS)
 
 
 def atlas(nearest: int = NEAREST, radius_m: float = RADIUS_M) -> Atlas:
@@ -188,3 +137,17 @@ def test_cameras_are_told_as_they_see_now() -> None:
 
     assert [one.view for one in row.cameras] == ["seeing", "seeing"]
     assert {one["view"] for one in town.tell_cameras(row)} == {"not_seeing"}
+
+
+def test_what_was_linked_before_there_was_a_model_gets_its_views_and_keeps_its_cells() -> None:
+    town = atlas(nearest=1)
+    before = town.link(incident(channel=ChannelId("c0000")))
+    assert town.complete(before) is before
+    town.take_views(MODEL, {})
+    after = town.complete(before)
+
+    assert after == town.link(incident(channel=ChannelId("c0000")))
+    assert len(after.links) > len(before.links)
+    assert town.complete(after) is after
+    nowhere = incident(longitude=None, latitude=None)
+    assert town.complete(nowhere) is nowhere
