@@ -332,6 +332,7 @@ class MemoryStore:
             return self._incident_asked_for(row, query)
         return (
             (query.channel is None or row.channel == query.channel)
+            and (query.channels is None or row.channel in query.channels)
             and (query.township is None or self._township(row.channel) == query.township)
             and (
                 kind is LedgerKind.FAULTS

@@ -96,6 +96,7 @@ async def page(database: Database, kind: LedgerKind, query: LedgerQuery) -> Page
         after_at,
         after_id,
         query.limit + 1,
+        query.channels,
     )
     rows = tuple(rows_of.decode(record) for record in records[: query.limit])
     more = len(records) > query.limit and bool(rows)

@@ -277,7 +277,8 @@ SELECT value FROM sightline.sequence;
 
 -- ================================================================ reading the ledger
 -- Pages, newest first. $1 since, $2 until (rows that overlap the half-open window), $3 open only,
--- $4 channel, $5 township, $6 cause, $7 incident, $8 merged ones too, $9/$10 the last row before.
+-- $4 channel, $5 township, $6 cause, $7 incident, $8 merged ones too, $9/$10 the last row before,
+-- $12 channels (of outages and faults).
 
 -- name: list_outages
 SELECT o.* FROM sightline.outages AS o
@@ -291,6 +292,7 @@ WHERE ($1::timestamptz IS NULL OR o.ended_at IS NULL OR o.ended_at > $1)
   AND ($7::text IS NULL OR o.incident = $7)
   AND $8::boolean IS NOT NULL
   AND ($9::timestamptz IS NULL OR (o.failed_at, o.id) < ($9, $10::text))
+  AND ($12::text[] IS NULL OR o.channel IN (SELECT unnest($12::text[])))
 ORDER BY o.failed_at DESC, o.id DESC LIMIT $11;
 
 -- name: list_faults
@@ -305,6 +307,7 @@ WHERE ($1::timestamptz IS NULL OR f.ended_at IS NULL OR f.ended_at > $1)
   AND ($6::text IS NULL OR f.cause = $6)
   AND ($7::text IS NULL OR $8::boolean IS NOT NULL)
   AND ($9::timestamptz IS NULL OR (f.failed_at, f.id) < ($9, $10::text))
+  AND ($12::text[] IS NULL OR f.channel IN (SELECT unnest($12::text[])))
 ORDER BY f.failed_at DESC, f.id DESC LIMIT $11;
 
 -- name: list_incidents
@@ -325,6 +328,7 @@ WHERE ($1::timestamptz IS NULL OR i.ended_at IS NULL OR i.ended_at > $1)
   AND ($6::text IS NULL OR i.cause = $6)
   AND ($7::text IS NULL OR i.id = $7 OR i.merged_into = $7 OR i.split_from = $7)
   AND ($8::boolean OR i.merged_into IS NULL)
+  AND ($12::text[] IS NULL OR $8::boolean IS NOT NULL)
   AND ($9::timestamptz IS NULL OR (i.began_at, i.id) < ($9, $10::text))
 ORDER BY i.began_at DESC, i.id DESC LIMIT $11;
 
@@ -336,6 +340,7 @@ WHERE ($1::timestamptz IS NULL OR g.ended_at IS NULL OR g.ended_at > $1)
   AND (NOT $3::boolean OR g.ended_at IS NULL)
   AND ($4::text IS NULL OR $5::text IS NULL OR $6::text IS NULL OR $7::text IS NULL
        OR $8::boolean IS NOT NULL)
+  AND ($12::text[] IS NULL OR $8::boolean IS NOT NULL)
   AND ($9::timestamptz IS NULL OR (g.started_at, g.id) < ($9, $10::text))
 ORDER BY g.started_at DESC, g.id DESC LIMIT $11;
 

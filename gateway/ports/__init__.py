@@ -179,6 +179,8 @@ class LedgerQuery:
     limit: int = 100
     after: tuple[datetime, str] | None = None
     """The sort key of the last row of the page before."""
+    channels: tuple[ChannelId, ...] | None = None
+    """Outages and faults of these only; None = of all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -303,6 +303,22 @@ async def test_pages_are_newest_first_and_join_without_gap_or_repeat(store: Stor
     assert seen == [row.id for row in newest]
 
 
+async def test_outages_of_some_channels_are_paged_as_those_of_all(store: Store) -> None:
+    batch = tuple(outage(f"o{n:02d}", n % 5, failed=n, ended=n + 0.5) for n in range(20))
+    await store.commit(Changes(1, outages=batch))
+    some = tuple(channel(n) for n in (1, 3, 99))
+    wanted = [row.id for row in reversed(batch) if row.channel in some]
+    first = await store.ledger(LedgerKind.OUTAGES, LedgerQuery(limit=5, channels=some))
+    rest = await store.ledger(
+        LedgerKind.OUTAGES, LedgerQuery(limit=5, channels=some, after=first.next)
+    )
+    assert [row.id for row in (*first.rows, *rest.rows)] == wanted
+    assert (len(first.rows), rest.next) == (5, None)
+    assert not (await store.ledger(LedgerKind.OUTAGES, LedgerQuery(channels=()))).rows
+    for kind in (LedgerKind.FAULTS, LedgerKind.INCIDENTS, LedgerKind.GAPS):
+        assert not (await store.ledger(kind, LedgerQuery(channels=some))).rows
+
+
 async def test_a_page_that_is_exactly_full_at_the_end_has_no_next(store: Store) -> None:
     await store.commit(Changes(1, outages=(outage("a", 1, 0), outage("b", 2, 1))))
     assert (await store.ledger(LedgerKind.OUTAGES, LedgerQuery(limit=2))).next is None

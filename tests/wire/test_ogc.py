@@ -1,7 +1,9 @@
 """OGC API - Features: documents, paging, filters, roles."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import shapely
@@ -27,9 +29,12 @@ from openapi_spec_validator import OpenAPIV30SpecValidator, validate
 from shapely.geometry import box, shape
 
 from gateway.domain.coverage.plane import DISTRICT
+from gateway.domain.coverage.rows import CoverageChanges
 from gateway.domain.ledger import Changes, Outage
 from gateway.domain.observation import OutageCause
-from gateway.ports import Role
+from gateway.ports import LedgerKind, LedgerQuery, Page, Role
+from gateway.ports.coverage import BlindSpotQuery
+from gateway.web.ogc import ledger as ogc_ledger
 from gateway.web.reply import iso
 
 # --- documents
@@ -184,6 +189,57 @@ async def test_a_time_takes_what_stood_then_and_all_that_has_no_time() -> None:
         for layer in ("cameras", "grids", "coverage", "places", "candidates"):
             then = await names(one, layer, datetime="1999-01-01T00:00:00Z/..")
             assert then == await names(one, layer)
+
+
+async def test_a_small_box_costs_no_reading_of_the_whole_history(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with filled() as one:
+        read: list[int] = []
+        ledger = one.store.ledger
+
+        async def counted(kind: LedgerKind, query: LedgerQuery) -> Page[Any]:
+            found = await ledger(kind, query)
+            read.append(len(found.rows))
+            return found
+
+        monkeypatch.setattr(one.store, "ledger", counted)
+        assert await names(one, "outages", bbox="109.70001,38.1,109.7000105,38.3") == ["o010"]
+        assert read == [1]
+
+
+async def test_a_box_with_few_blind_spots_is_read_in_bounded_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ogc_ledger, "BUDGET", 12)
+    monkeypatch.setattr(ogc_ledger, "MOST", 55)
+    async with filled() as one:
+        url: str | None = "/ogc/collections/blind-spots/items?bbox=109.7,38.2,109.78,38.21&limit=6"
+        found, sizes = [], []
+        while url is not None:
+            told = await one.get(url.removeprefix(one.url))
+            url = href(told, "next")
+            sizes.append(len(told["features"]))
+            assert sizes[-1] or url is None  # GDAL takes an empty page for the end
+            found += [feature["id"] for feature in told["features"]]
+        assert found == [f"b-o{n:03d}" for n in range(9)]  # the nine newest of sixty
+        assert sizes == [6, 3, 0]
+        status, body, _ = await one.call(
+            "GET", "/ogc/collections/blind-spots/items?bbox=100,20,101,21&limit=4"
+        )
+        assert (status, body["errors"][0]["name"]) == (400, "bbox")
+        assert "datetime" in body["detail"]
+
+
+async def test_blind_spots_say_until_when_they_were_observed() -> None:
+    async with filled() as one:
+        before = (await page(one, "blind-spots", limit=1))["features"][0]["properties"]
+        assert before["observed_until_at"] is None
+        (spot,) = (await one.store.coverage.blind_spots(BlindSpotQuery(limit=1)))[0]
+        unwatched = replace(spot, observed_until_at=spot.opened_at)
+        await one.store.coverage.commit(CoverageChanges(9, one.now(), (unwatched,)))
+        after = (await page(one, "blind-spots", limit=1))["features"][0]["properties"]
+        assert after["observed_until_at"] == iso(spot.opened_at)
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,12 @@ from gateway.inventory import Inventory
 from gateway.ports import LedgerKind, LedgerQuery
 from gateway.ports.coverage import BlindSpotQuery
 from gateway.projection import ChannelView, Projection
+from gateway.web import problems
 from gateway.web.auth import CONTEXT
 from gateway.web.ogc.asked import TICK, Asked, Box
 from gateway.web.ogc.source import Extent, Found, as_feature, as_point, listed
 from gateway.web.params import parse_time
+from gateway.web.problems import Problem
 from gateway.web.reply import in_slices, iso
 from gateway.web.shapes import Json, is_takeover, places
 
@@ -31,6 +33,9 @@ Key = tuple[datetime, str]
 SLICE = 1000
 BATCH = 1000
 """Rows of the ledger read at a time."""
+BUDGET, MOST = 20_000, 500_000
+"""Rows read for one page: after so many it ends with what was found, and after so many in any case. Who looks
+into a quiet box of a long history says when, too."""
 
 
 def camera_extent(inventory: Inventory) -> Extent | None:
@@ -145,21 +150,33 @@ async def collect(
 ) -> tuple[list[R], Sequence[Any] | None]:
     """Up to `limit` wanted rows, newest first, and the key to go on after.
 
-    One row more is looked for, so that a page which promises another is kept.
+    One row more is looked for, so that a page which promises another is kept. Where few rows are wanted,
+    fewer than `limit` come with a key: it has been read for long enough.
 
     Raises:
         ValueError: the key is none of ours.
+        Problem: bad-parameters: very much was read, and nothing found. An empty page with a next one is
+            no way out: it is the last to GDAL.
     """
     key = None if after is None else (parse_time(after[0]), str(after[1]))
     found: list[R] = []
+    count = 0
     while True:
         rows, key = await read(key, min(BATCH, limit + 1))
+        count += len(rows)
         found += await wanted(rows)
         if len(found) > limit:
             last = found[limit - 1]
             return found[:limit], [iso(last.failed_at), last.id]
         if key is None:
             return found, None
+        if found and count >= BUDGET:
+            return found, [iso(key[0]), key[1]]
+        if count >= MOST:
+            reason = f"none of {count} features lies in it: say when, too (datetime)"
+            raise Problem(
+                problems.BAD_PARAMETERS, reason, errors=[{"name": "bbox", "reason": reason}]
+            )
 
 
 def _since(asked: Asked) -> datetime | None:
@@ -205,19 +222,18 @@ class Outages:
         """Outages that overlap the window, of cameras in the box."""
         context = request.app[CONTEXT]
         projection, box = context.projection, asked.box
+        channels: tuple[ChannelId, ...] | None = None
+        if box is not None:
+            channels = tuple(view.camera.id for view in projection.order if _in(box, view))
 
         async def read(key: Key | None, limit: int) -> tuple[Sequence[Outage[datetime]], Any]:
-            query = LedgerQuery(_since(asked), asked.until, limit=limit, after=key)
+            since, until = _since(asked), asked.until
+            query = LedgerQuery(since, until, limit=limit, after=key, channels=channels)
             page = await context.store.ledger(LedgerKind.OUTAGES, query)
             return page.rows, page.next
 
         async def wanted(rows: Sequence[Outage[datetime]]) -> Sequence[Outage[datetime]]:
-            if box is None:
-                return rows
-            channels = projection.channels
-            return [
-                row for row in rows if row.channel in channels and _in(box, channels[row.channel])
-            ]
+            return rows
 
         rows, more = await collect(read, wanted, asked.limit, after)
         features = await in_slices(rows, lambda row: _outage(row, projection))
@@ -303,6 +319,7 @@ def _blind_spot(row: BlindSpot, projection: Projection) -> bytes:
         "outage": row.outage,
         "incident": row.incident,
         **_bounds(row),
+        "observed_until_at": row.observed_until_at,
         "area_m2": float(row.area_m2),
         "area_now_m2": float(row.area_now_m2),
         "weight": float(row.weight),

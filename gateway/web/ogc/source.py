@@ -19,7 +19,7 @@ class Found:
 
     Attributes:
         features: each as GeoJSON text.
-        next: sort key of the last one, if there are more; a page with a next one is never empty (GDAL
+        next: sort key of the last one, if there may be more; a page with a next one is never empty (GDAL
             stops at an empty page).
         matched: how many there are in all, where that is known without reading on.
     """
