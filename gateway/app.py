@@ -76,14 +76,14 @@ class Service:
         now = self.clock.now()
         state = await self.store.load_live()
         self.credentials = await credentials_of(self.store, self.settings)
-        limit, _ = check_open_files(len(inventory.watched))
+        files = check_open_files(len(inventory.watched), self.settings.poll)
         context = ProbeContext(
             clock=self.clock,
             credentials=self.credentials,
             connect_s=self.settings.poll.connect_s,
             check_s=self.settings.poll.check_s,
             memory=dict(state.memories),
-            kept_limit=min(self.settings.poll.kept_connections, max(0, limit - 5_000)),
+            kept_limit=files.kept,
             clock_limit_s=self.settings.judge.clock_limit_s,
             breaker_devices=self.settings.judge.breaker_devices,
             breaker_window_s=self.settings.judge.breaker_window_s,

@@ -8,31 +8,72 @@ import os
 import resource
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
+
+from gateway.settings import PollSettings
 
 log = structlog.get_logger("sightline.app")
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8
 """Numbers of the options in glibc's malloc.h."""
 SPARE_FILES = 1_000
 """Open files for everything that is not a connection to a device."""
+FRESH_COST = "a check of any other device connects anew, at about twice the CPU"
 
 
-def check_open_files(devices: int) -> tuple[int, int]:
-    """Raise the soft limit of open files to the hard one; returns (limit, wanted) and says so."""
+@dataclass(frozen=True, slots=True)
+class OpenFiles:
+    """What a limit of open files allows for a fleet.
+
+    Attributes:
+        limit: open files of the process, at most.
+        wanted: one a device, and `SPARE_FILES`: with so many every connection can be kept.
+        kept: idle connections that are kept, at most.
+    """
+
+    limit: int
+    wanted: int
+    kept: int
+
+    @classmethod
+    def of(cls, limit: int, devices: int, poll: PollSettings) -> "OpenFiles":
+        """Where there are too few, the checks that may be under way at once come first.
+
+        A device has one connection, idle or in use. Before the first import nobody knows how many.
+        """
+        room = limit - SPARE_FILES
+        if not 0 < devices <= room:
+            room -= poll.slots + poll.dead_slots
+        return cls(limit, devices + SPARE_FILES, max(0, min(poll.kept_connections, room)))
+
+    @property
+    def is_small(self) -> bool:
+        """Whether connections are closed that could have been kept."""
+        return self.limit < self.wanted
+
+    @property
+    def cost(self) -> str:
+        """How many connections are kept, and what the others cost."""
+        return f"at most {self.kept} connections are kept; {FRESH_COST}"
+
+
+def check_open_files(devices: int, poll: PollSettings) -> OpenFiles:
+    """Raise the soft limit of open files to the hard one, and say so where that is too low."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         soft = hard
-    wanted = devices + SPARE_FILES
-    if soft < wanted:
+    files = OpenFiles.of(soft, devices, poll)
+    if files.is_small:
         log.warning(
             "open-file limit is small for the fleet",
-            limit=soft,
-            wanted=wanted,
-            fix="raise LimitNOFILE; until then fewer connections are kept",
+            limit=files.limit,
+            wanted=files.wanted,
+            kept=files.kept,
+            fix=f"raise LimitNOFILE; until then {files.cost}",
         )
-    return soft, wanted
+    return files
 
 
 def rest_gc() -> None:

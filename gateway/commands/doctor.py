@@ -26,7 +26,7 @@ from gateway.commands.options import (
 from gateway.errors import NoSchema, NotMigrated, SightlineError
 from gateway.inventory import Inventory
 from gateway.opening import make_store, open_store
-from gateway.process import SPARE_FILES
+from gateway.process import OpenFiles
 from gateway.settings import Settings
 
 SAMPLE = 50
@@ -79,7 +79,7 @@ async def examine(settings: Settings) -> list[Diagnosis]:
     looks: list[Callable[[], Awaitable[Diagnosis]]] = [
         lambda: _disk(settings),
         _clock,
-        lambda: _open_files(inventory),
+        lambda: _open_files(inventory, settings),
         lambda: _local_ports(inventory, settings),
         lambda: _web_port(settings),
         lambda: _canaries(settings, inventory),
@@ -158,12 +158,15 @@ def _kept_by_a_service() -> bool:
     return any(Path(sign).exists() for sign in signs)
 
 
-async def _open_files(inventory: Inventory) -> Diagnosis:
+async def _open_files(inventory: Inventory, settings: Settings) -> Diagnosis:
+    """Too few cost CPU, until hardly a check can be under way."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = len(inventory.watched) + SPARE_FILES
-    found = f"limit {hard}, wanted {wanted} for {len(inventory.watched)} devices"
-    if hard < wanted:
-        return Diagnosis("open files", Level.BAD, found, f"LimitNOFILE={2 * wanted} in the unit")
+    files = OpenFiles.of(hard, len(inventory.watched), settings.poll)
+    found = f"limit {hard}, wanted {files.wanted} for {len(inventory.watched)} devices"
+    if files.is_small:
+        level = Level.WARN if files.kept else Level.BAD
+        fix = f"LimitNOFILE={2 * files.wanted} in the unit"
+        return Diagnosis("open files", level, f"{found}: {files.cost}", fix)
     return Diagnosis("open files", Level.OK, found)
 
 

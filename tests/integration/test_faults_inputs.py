@@ -146,6 +146,7 @@ def test_too_few_open_files_are_told_and_every_camera_is_still_polled(
         )
         assert (warning["limit"], warning["level"]) == (limit, "warning")
         assert "LimitNOFILE" in warning["fix"]
+        assert (warning["wanted"], warning["kept"]) == (len(town.watched) + 1000, 0)
         service.until_ready()
         town.settle()
         checks = service.checks()
