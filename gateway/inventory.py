@@ -68,6 +68,11 @@ class Inventory:
         """The devices to poll: those with at least one channel in use."""
         return tuple(d for d in self.devices.values() if d.id in self.channels_of)
 
+    def area_codes(self) -> frozenset[str]:
+        """Codes of divisions, those that only cameras name included."""
+        named = (code for one in self.cameras.values() for code in (one.township, one.village))
+        return frozenset({*self.divisions, *named} - {""})
+
     def ancestors(self, node: NodeId) -> tuple[Node, ...]:
         """`node` and the nodes above it, nearest first; stops at a loop or a missing parent."""
         chain: list[Node] = []

@@ -27,6 +27,7 @@ from gateway.domain.alerting.posture import (
     is_division,
     occurrences,
     to_end,
+    unknown_areas,
 )
 from gateway.domain.alerting.rows import Posture, PostureLevel
 from gateway.domain.camera import GridId
@@ -121,7 +122,7 @@ def parse_window(begins: str, ends: str, span: str, now_at: datetime) -> tuple[d
     """
     if bool(ends) == bool(span):
         raise UsageError(
-            "--for, --until: give one of them: a posture that nobody ends is forgotten"
+            "--for, --until: give one of them: what nobody ends is forgotten"
         )
     from_at = _time("--from", begins) if begins else now_at
     until_at = from_at + parse_span(span, "--for") if span else _time("--until", ends)
@@ -141,18 +142,22 @@ def _time(option: str, text: str) -> datetime:
 def list_postures(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show the postures that hold or will, and the windows that the rules plan for a week."""
     now_at = datetime.now(UTC)
-    rows = run_async(_list(config, now_at))
+    rows, problems = run_async(_list(config, now_at))
     if as_json:
-        print_json({"items": [shown(row, now_at) for row in rows]})
+        print_json({"items": [shown(row, now_at) for row in rows], "problems": problems})
         return
     out.print(table_of(rows, now_at))
+    for problem in problems:
+        typer.echo(problem, err=True)
 
 
-async def _list(config: Path | None, now_at: datetime) -> list[Posture]:
+async def _list(config: Path | None, now_at: datetime) -> tuple[list[Posture], list[str]]:
     settings = settings_from(config)
     planned = load(settings.events.rules).postures
     async with open_store(settings, create=False) as store:
-        return await listed(store, planned, now_at)
+        inventory = await store.load_inventory(shapes=False)
+        problems = unknown_areas(planned, inventory.area_codes(), inventory.grids)
+        return await listed(store, planned, now_at), problems
 
 
 @posture.command("set")

@@ -158,6 +158,7 @@ class Desk:
         """
         self.atlas.take_sensors(await self.store.events.load_sensors())
         self.atlas.take_inventory(inventory)
+        self.postures_held.check(inventory)
         self._archive_is_new = True
         if inventory.grids:
             self._located.clear()

@@ -17,6 +17,7 @@ from gateway.domain.alerting.posture import (
     level_at,
     occurrences,
     to_end,
+    unknown_areas,
 )
 from gateway.domain.alerting.rows import Posture, PostureLevel
 from gateway.domain.camera import DeviceId
@@ -83,6 +84,11 @@ class Postures:
             if known[place]:
                 found.add(camera.device)
         return frozenset(found)
+
+    def check(self, inventory: Inventory) -> None:
+        """Say which planned windows name an area that the archive does not have."""
+        for problem in unknown_areas(self.planned, inventory.area_codes(), inventory.grids):
+            log.warning("a planned posture holds nowhere", problem=problem)
 
     # --- changes
 

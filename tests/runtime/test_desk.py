@@ -9,6 +9,7 @@ import pytest
 import shapely
 from fakes.clock import FakeClock, within
 from fakes.pulling import until
+from structlog.testing import capture_logs
 
 from adapters.memory import MemoryStore
 from gateway.domain.alerting.posture import PlannedPosture
@@ -432,6 +433,17 @@ async def test_a_planned_window_of_the_rules_holds_and_is_audited_once_over_rest
     (line,) = await store.audit()
     assert (line.actor, line.action, line.target) == ("schedule", "posture.set", VILLAGE)
     assert [one.area for one in second.postures()] == [VILLAGE] * 8
+
+
+async def test_a_planned_window_of_an_area_that_is_nowhere_is_told_at_the_start() -> None:
+    store = MemoryStore()
+    await store.open()
+    book = replace(BOOK, postures=(PlannedPosture("春节", "春节安保", areas=(VILLAGE, "g-none")),))
+    desk = Desk(store, FakeClock(), book)
+    with capture_logs() as logs:
+        await desk.take_archive(inventory())
+    (said,) = [one for one in logs if one["log_level"] == "warning"]
+    assert said["problem"].startswith("postures.0 (春节): areas: 'g-none' is neither")
 
 
 async def test_a_posture_is_ended_by_its_id_and_only_once(town: Town) -> None:

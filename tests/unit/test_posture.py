@@ -13,6 +13,7 @@ from gateway.domain.alerting.posture import (
     occurrences,
     planned_problems,
     to_end,
+    unknown_areas,
 )
 from gateway.domain.alerting.rows import Posture, PostureLevel
 from gateway.errors import Refused
@@ -106,6 +107,18 @@ def test_what_is_wrong_with_a_window_is_said(window: PlannedPosture, told: str) 
 
     assert problem.startswith("postures.0")
     assert told in problem
+
+
+def test_areas_of_windows_that_are_nowhere_are_told_with_their_place_and_reason() -> None:
+    good = replace(WINDOW, name="good", areas=("", "610802", "610802001", "g7"))
+    bad = replace(WINDOW, name="bad", areas=("g9", "610803", "610802001"))
+    divisions, grids = {"610802", "610802001", "610802001004"}, {"g7"}
+
+    assert unknown_areas([good], divisions, grids) == []
+    cell, division = unknown_areas([good, bad], divisions, grids)
+    assert cell.startswith("postures.1 (bad): areas: 'g9' is neither")
+    assert division.startswith("postures.1 (bad): areas: '610803': no division")
+    assert len(unknown_areas([bad], (), grids)) == 1  # an archive without divisions tells nothing
 
 
 def test_names_of_windows_are_their_own() -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import pytest
 from fakes.postgres import serving, state_dir
@@ -14,7 +15,7 @@ from adapters.postgres.store import PostgresStore
 from gateway.commands.posture import parse_window, set_posture
 from gateway.domain.alerting.rows import Posture, PostureLevel
 from gateway.errors import UsageError
-from gateway.rulebook import load
+from gateway.rulebook import default_path, load
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.postures import Postures
 
@@ -48,6 +49,13 @@ async def test_a_posture_of_another_process_is_noticed_ended_and_audited() -> No
         assert [one.id for one in postures.holding] == [row["id"]]
         assert [one["id"] for one in listed(answer("list"))] == [row["id"], later["id"]]
         assert [one["holds"] for one in listed(answer("list"))] == [True, False]
+        rules = state / "rules.toml"
+        windows = '[[postures]]\nname = "w"\nreason = "r"\nareas = ["g-none"]\n'
+        rules.write_text(default_path().read_text("utf-8") + windows, "utf-8")
+        environ["SIGHTLINE_EVENTS__RULES"] = str(rules)
+        (problem,) = cast("list[str]", answer("list")["problems"])
+        assert problem.startswith("postures.0 (w): areas: 'g-none' is neither")
+        del environ["SIGHTLINE_EVENTS__RULES"]
 
         wrong = sightline("set", "heightened", "--area", "g-none", "--for", "1h", *why)
         assert (wrong.returncode, "--area" in wrong.stderr) == (2, True)

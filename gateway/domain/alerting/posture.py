@@ -1,6 +1,6 @@
 """Which posture (平战联控) holds at a place and time, which windows are planned, and who silenced what."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 
@@ -174,6 +174,34 @@ def planned_problems(windows: Sequence[PlannedPosture]) -> list[str]:
         days = (window.from_day, window.until_day)
         if days[0] is not None and days[1] is not None and days[1] < days[0]:
             found.append(f"{where}: until_day lies before from_day")
+    return found
+
+
+def unknown_areas(
+    windows: Sequence[PlannedPosture], divisions: Collection[str], grids: Collection[str]
+) -> list[str]:
+    """Every area of a planned window that is nowhere, one sentence each, starting with where.
+
+    Args:
+        windows: of the rules.
+        divisions: codes that the archive knows; none = it cannot be told which are wrong.
+        grids: grid cells of the archive.
+    """
+    found = []
+    for n, window in enumerate(windows):
+        for area in window.areas:
+            where = f"postures.{n} ({window.name}): areas: {area!r}"
+            if area in grids or not area:
+                continue
+            if not is_division(area):
+                found.append(
+                    f"{where} is neither the beginning of a division code nor a grid cell of the "
+                    "archive: the window holds nowhere there"
+                )
+            elif divisions and not any(code.startswith(area) for code in divisions):
+                found.append(
+                    f"{where}: no division of the archive begins so: the window holds nowhere there"
+                )
     return found
 
 
