@@ -162,7 +162,7 @@ def show_repair_order(
 
     def tell(stored: Stored) -> Json:
         cameras = stored.present.cameras
-        visits = repair_order(stored.present.state, cameras.node, near_m)
+        visits = repair_order(stored.present.state, cameras.node, near_m, stored.roots)
         return repair_item(visits, cameras.node_name, limit)
 
     told, stored = _present(config, tell)

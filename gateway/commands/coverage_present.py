@@ -1,10 +1,12 @@
 """The present of coverage from the store alone: as the service wrote it last."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.domain.coverage.plane import DISTRICT
 from gateway.domain.coverage.present import Present
+from gateway.domain.coverage.repair import roots_of
 from gateway.domain.coverage.restart import Known, restart
 from gateway.domain.ledger import Changes
 from gateway.feed import Feed
@@ -18,11 +20,16 @@ from gateway.settings import CoverageSettings
 
 @dataclass(frozen=True)
 class Stored:
-    """What was read."""
+    """What was read.
+
+    Attributes:
+        roots: open incident -> the node that it blames.
+    """
 
     present: Present
     reading: Reading
     inventory: Inventory
+    roots: Mapping[str, str]
 
 
 async def read_present(store: Store, now_at: datetime, settings: CoverageSettings) -> Stored:
@@ -49,4 +56,4 @@ async def read_present(store: Store, now_at: datetime, settings: CoverageSetting
         state, book, built.facts, cameras_of(built.model, inventory), divided_of(inventory),
         reading.designed(), built.import_id, at, at,
     )  # fmt: skip
-    return Stored(present, reading, inventory)
+    return Stored(present, reading, inventory, roots_of(live.incidents, inventory.nodes))

@@ -13,13 +13,14 @@ import shapely
 from aiohttp import web
 
 from gateway.domain.camera import ChannelId
+from gateway.domain.coverage.counters import Seen
 from gateway.domain.coverage.figures import CoverageBy, by
 from gateway.domain.coverage.model import Floats
 from gateway.domain.coverage.place import PlaceId
 from gateway.domain.coverage.plane import DECIMALS, DISTRICT
 from gateway.domain.coverage.present import Present
 from gateway.domain.coverage.redundancy import redundancy
-from gateway.domain.coverage.repair import repair_order
+from gateway.domain.coverage.repair import repair_order, roots_of
 from gateway.domain.coverage.rows import PlaceState
 from gateway.ports.coverage import BlindSpotQuery
 from gateway.reporting import FIRST_YEAR, availability_window, read_availability
@@ -140,8 +141,8 @@ async def list_blind_spots(request: web.Request) -> web.Response:
 
 async def list_places(request: web.Request) -> web.Response:
     """GET /api/v1/coverage/places: each with its state, in the order of the list."""
-    params = Params(request, {"state", "township", "kind", "limit", "cursor"})
-    state = params.choice("state", PlaceState)
+    params = Params(request, {"state", "township", "kind", "gaps", "limit", "cursor"})
+    state, gaps = params.choice("state", PlaceState), params.flag("gaps")
     township, kind, limit = params.text("township"), params.text("kind"), params.limit()
     params.check()
     key = params.cursor((int,))
@@ -149,7 +150,7 @@ async def list_places(request: web.Request) -> web.Response:
 
     def find(present: Present) -> tuple[list[Json], int | None, datetime]:
         found: list[Json] = []
-        facts = present.places
+        facts, weights = present.places, present.state.counters.place_weights()
         for n in range(first, len(present.state.model.places)):
             if township is not None and facts.township[n] != township:
                 continue
@@ -157,9 +158,11 @@ async def list_places(request: web.Request) -> web.Response:
                 continue
             if state is not None and present.state.counters.place_state(n) is not state:
                 continue
+            if gaps is not None and bool(weights[n, Seen.NEVER]) is not gaps:
+                continue
             if len(found) == limit:
                 return found, n, present.as_of_at
-            found.append(_place(present, n))
+            found.append(_place(present, n, weights))
         return found, None, present.as_of_at
 
     items, more, at = await desk(request).ask(find)
@@ -167,7 +170,7 @@ async def list_places(request: web.Request) -> web.Response:
     return await send_page(request, items, params.next_url(following), at)
 
 
-def _place(present: Present, n: int) -> Json:
+def _place(present: Present, n: int, weights: Floats) -> Json:
     facts, state = present.places, present.state
     return {
         "id": state.model.places[n],
@@ -179,6 +182,15 @@ def _place(present: Present, n: int) -> Json:
         "grid": facts.grid[n],
         "weight": facts.weight[n],
         "state": state.counters.place_state(n).value,
+        **gap_weights(weights, n),
+    }
+
+
+def gap_weights(weights: Floats, n: int) -> Json:
+    """Of the weight of a place: what is out of sight now, and what no view reaches by design."""
+    return {
+        "blind_weight": float(weights[n, Seen.BLIND]),
+        "never_weight": float(weights[n, Seen.NEVER]),
     }
 
 
@@ -198,9 +210,11 @@ async def get_repair_order(request: web.Request) -> web.Response:
     limit = params.limit()
     params.check()
     near_m = request.app[CONTEXT].settings.coverage.visit_m
+    projection = request.app[CONTEXT].projection
+    roots = roots_of(projection.incidents.values(), projection.inventory.nodes)
     visits, names, at = await desk(request).ask(
         lambda p: (
-            repair_order(p.state, p.cameras.node, near_m),
+            repair_order(p.state, p.cameras.node, near_m, roots),
             p.cameras.node_name,
             p.as_of_at,
         )
@@ -321,7 +335,9 @@ def blind_spots(present: Present) -> Features:
 def listed(present: Present) -> Features:
     """Each listed place with its state."""
     places = present.state.model.places
-    return places, present.places.geometry, [_place(present, n) for n in range(len(places))]
+    weights = present.state.counters.place_weights()
+    rows = [_place(present, n, weights) for n in range(len(places))]
+    return places, present.places.geometry, rows
 
 
 async def post_recount(request: web.Request) -> web.Response:

@@ -7,7 +7,7 @@ import pytest
 from fakes.small_model import geojson, model_of
 from shapely.geometry import box
 
-from gateway.domain.camera import ChannelId
+from gateway.domain.camera import ChannelId, NodeId
 from gateway.domain.coverage.availability import (
     Availability,
     AvailabilitySums,
@@ -27,10 +27,12 @@ from gateway.domain.coverage.figures import (
 from gateway.domain.coverage.live import CoverageState
 from gateway.domain.coverage.place import PlaceId
 from gateway.domain.coverage.redundancy import redundancy
-from gateway.domain.coverage.repair import repair_order
+from gateway.domain.coverage.repair import repair_order, roots_of
 from gateway.domain.coverage.rows import PlaceInterval, PlaceState
 from gateway.domain.coverage.sight import Bounds, Cause, ViewChange
 from gateway.domain.coverage.view import ViewState
+from gateway.domain.ledger import Incident
+from gateway.domain.observation import OutageCause
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 ROW = model_of(
@@ -121,6 +123,54 @@ def test_repairs_are_ordered_by_what_each_visit_restores() -> None:
     assert first.places == ("p0", "p1", "p2")
     assert (second.node, second.adds) == ("", 2.0)
     assert second.lost_m2 == pytest.approx(35 * 40)
+
+
+def lost_by(**causes: Cause) -> CoverageState:
+    """A state in which some cameras (`c0`...) are down, each for its cause."""
+    state = CoverageState(ROW, geojson)
+    changes = [
+        ViewChange(ChannelId(f"c000{name[1:]}"), DOWN, True, Bounds(None, T0), cause)
+        for name, cause in causes.items()
+    ]
+    state.apply(changes, T0)
+    return state
+
+
+def cause_of(row: str, incident: str | None, *, planned: bool = False) -> Cause:
+    return Cause(row, "uplink", incident, planned=planned, confirmed_at=T0)
+
+
+def test_a_failed_uplink_is_one_visit_to_the_node_that_failed() -> None:
+    state = lost_by(
+        c0=cause_of("a", "up"), c1=cause_of("b", "up"), c2=cause_of("c", "alone"),
+        c3=cause_of("d", "up"),
+    )  # fmt: skip
+    order = repair_order(state, ("n1", "n2", "", "n3"), 500.0, {"up": "town"})
+    assert [(one.node, one.incident, [r.channel for r in one.repairs]) for one in order] == [
+        ("town", "up", ["c0000", "c0001", "c0003"]), ("", None, ["c0002"]),
+    ]  # fmt: skip
+    before = repair_order(state, ("n1", "n2", "", "n3"), 0.0)
+    assert len(before) == 4, "nobody knows of the incident: one visit an access switch"
+
+
+def test_what_hangs_on_the_failed_node_itself_goes_with_the_visit_there() -> None:
+    state = lost_by(c0=cause_of("a", "up"), c1=cause_of("b", None))
+    (visit,) = repair_order(state, ("n1", "n1", "", ""), 0.0, {"up": "n1"})
+    assert (visit.node, visit.incident, len(visit.repairs)) == ("n1", "up", 2)
+
+
+def test_only_open_incidents_of_nodes_say_where_to_go() -> None:
+    def incident(name: str, root: str, ended_at: datetime | None = None) -> Incident[datetime]:
+        return Incident(name, NodeId(root), OutageCause.UPLINK, None, T0, T0, ended_at)
+
+    told = [incident("up", "town"), incident("single", "c0000"), incident("over", "town", T0)]
+    assert roots_of(told, {"town", "core"}) == {"up": "town"}
+
+
+def test_nobody_is_sent_to_what_is_being_maintained() -> None:
+    state = lost_by(c0=cause_of("a", None, planned=True), c1=cause_of("b", None))
+    (visit,) = repair_order(state, ("n1", "n1", "", ""), 15.0)
+    assert [repair.channel for repair in visit.repairs] == ["c0001"]
 
 
 def test_cameras_above_each_other_are_two_visits() -> None:
