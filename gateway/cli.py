@@ -36,6 +36,7 @@ VERBS = {
     "token": "gateway.commands.token:token",
     "audit": "gateway.commands.audit:audit",
     "posture": "gateway.commands.posture:posture",
+    "mute": "gateway.commands.mute:mute",
     "rules": "gateway.commands.rules:rules",
 }
 """Where each verb lives. Only the one that is called is loaded: the service must stay small."""

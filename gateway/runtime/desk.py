@@ -463,6 +463,14 @@ class Desk:
         """Add or replace a mute; stored before it holds."""
         await self.mutes_held.set(mute)
 
+    async def end_mute(self, mute_id: str) -> Mute:
+        """End a mute now; what it silenced and still stands is told.
+
+        Raises:
+            Refused: none that holds or will has this id.
+        """
+        return await self.mutes_held.end(mute_id)
+
     def _decide_again(self) -> None:
         keys = (*self.correlator.cases, *self.ledger.open, *self._outages.spots)
         self.teller.decide_again(keys, self._now())

@@ -9,6 +9,7 @@ from datetime import datetime
 
 import structlog
 
+from gateway.domain.alerting.mute import mute_ended, mute_to_end
 from gateway.domain.alerting.rows import Mute
 from gateway.errors import StoreUnavailable
 from gateway.ports import Clock, Store
@@ -53,6 +54,8 @@ class Mutes:
             if self.rows.get(row.id) != row:
                 until = row.until_at.isoformat()
                 log.info("mute is set", mute=row.id, kind=row.kind, area=row.area, until=until)
+        for key in self.rows.keys() - found.keys():
+            log.info("mute is ended", mute=key)
         self.rows = found
         for tell in self.changed:
             tell()
@@ -70,6 +73,18 @@ class Mutes:
         async with self._writing:
             await self.store.events.save_mute(mute)
             self.take((self.rows | {mute.id: mute}).values(), self._now())
+
+    async def end(self, mute_id: str) -> Mute:
+        """End one now.
+
+        Raises:
+            Refused: none that holds or will has this id.
+            StoreUnavailable: it was not stored.
+        """
+        now = self._now()
+        ended = mute_ended(mute_to_end(self.rows.values(), mute_id, now), now)
+        await self.set(ended)
+        return ended
 
     async def look(self) -> None:
         """Take what others wrote."""

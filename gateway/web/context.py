@@ -109,6 +109,10 @@ class EventDesk(Protocol):
         """Add or replace a mute; stored before it holds."""
         ...
 
+    async def end_mute(self, mute_id: str) -> Mute:
+        """End a mute now; raises `Refused` where there is none."""
+        ...
+
 
 class CenterDesk(Protocol):
     """Takes what the center and those who repair say (runtime/center.py)."""

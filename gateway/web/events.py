@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from gateway.domain.alerting.mute import mute_to_end, told
 from gateway.domain.alerting.posture import is_division, to_end
 from gateway.domain.alerting.rows import AlertState, Mute, Posture, PostureLevel
 from gateway.domain.camera import ChannelId
@@ -266,9 +267,28 @@ async def set_mute(request: web.Request) -> web.Response:
         area,
         "" if key == "all" else key,
     )
-    async with audited(request, "mute.set", mute.id, detail=f"{kind} {area} {key}"):
+    async with audited(request, "mute.set", mute.id, detail=told(mute)):
         await desk.set_mute(mute)
     return await send_json(request, row(mute), context.projection.as_of, status=201)
+
+
+async def end_mute(request: web.Request) -> web.Response:
+    """DELETE /api/v1/mutes/{id}: ends it now; what it silenced and still stands is told."""
+    params = Params(request, {"reason"})
+    why = params.text("reason")
+    params.check()
+    desk = desk_of(request)
+    context, mute_id = request.app[CONTEXT], request.match_info["id"]
+    if not is_plain(mute_id):
+        raise Problem(problems.NOT_FOUND, "no mute has this id")
+    try:
+        found = mute_to_end(desk.mutes(), mute_id, context.clock.utc(context.clock.now()))
+    except Refused as error:
+        raise Problem(problems.NOT_FOUND, str(error)) from None
+    detail = f"{why} ({told(found)})" if why else told(found)
+    async with audited(request, "mute.end", mute_id, detail=detail):
+        ended = await desk.end_mute(mute_id)
+    return await send_json(request, row(ended), context.projection.as_of)
 
 
 ROUTES = (
@@ -282,4 +302,5 @@ ROUTES = (
     Route("DELETE", "/api/v1/postures/{id}", end_posture, Access.OPERATE),
     Route("GET", "/api/v1/mutes", list_mutes, Access.READ),
     Route("POST", "/api/v1/mutes", set_mute, Access.OPERATE),
+    Route("DELETE", "/api/v1/mutes/{id}", end_mute, Access.OPERATE),
 )

@@ -1,5 +1,6 @@
 """The interface of events and alerts: lists, the feed, posture, mutes, rules."""
 
+import asyncio
 from datetime import timedelta
 
 from fakes.event_rows import alert, event, event_incident
@@ -7,7 +8,7 @@ from fakes.web_service import WebService, district, running
 
 from gateway.domain.alerting.rows import GridLink, LinkReason, Receipt, ReceiptStep
 from gateway.domain.camera import GridId
-from gateway.domain.event import EventKind
+from gateway.domain.event import Event, EventKind, EventSource, SensorId
 from gateway.ports import Role
 from gateway.ports.events import EventChanges
 
@@ -140,6 +141,42 @@ async def test_a_mute_of_everything_names_nothing() -> None:
     assert status == 201
     assert (mute["kind"], mute["area"], mute["key"]) == ("", "", "")
     assert len(listed["items"]) == 1
+
+
+async def test_a_mute_is_ended_before_its_time_and_what_it_silenced_is_told() -> None:
+    async with running(district(3)) as service:
+        assert service.desk is not None
+        until = (service.now() + timedelta(hours=2)).isoformat()
+        body = {"kind": "smoke", "area": "all", "key": "all", "until": until, "reason": "联调"}
+        _, mute, _ = await service.call("POST", "/api/v1/mutes", role=Role.OPERATOR, json=body)
+        now = service.now()
+        smoke = Event(
+            "s1", EventSource.HTTP, EventKind.SMOKE, now, sensor=SensorId("x"), active=True
+        )
+        work = asyncio.create_task(service.desk.deliver([smoke]))
+        while not work.done():
+            await asyncio.sleep(0)
+            await service.desk.flush()
+        await work
+        silent = await service.get("/api/v1/alerts", role=Role.CENTER)
+
+        path = f"/api/v1/mutes/{mute['id']}"
+        refused, _, _ = await service.call("DELETE", path, role=Role.VIEWER)
+        status, ended, _ = await service.call("DELETE", f"{path}?reason=over", role=Role.OPERATOR)
+        await service.desk.flush(last=True)
+        told = await service.get("/api/v1/alerts", role=Role.CENTER)
+        again, _, _ = await service.call("DELETE", path, role=Role.OPERATOR)
+        strange, _, _ = await service.call("DELETE", "/api/v1/mutes/%20", role=Role.OPERATOR)
+        left = await service.get("/api/v1/mutes")
+        lines = await service.store.audit()
+
+    assert (silent["items"], refused, status, again, strange) == ([], 403, 200, 404, 404)
+    assert ended["until_at"] < mute["until_at"]
+    assert [one["phase"] for one in told["items"]] == ["open"]
+    assert left["items"] == []
+    assert [line.action for line in lines][:2] == ["mute.end", "mute.set"]
+    assert lines[0].detail.startswith("over (smoke all all until ")
+    assert lines[0].detail.endswith("by operator token: 联调)")
 
 
 async def test_everything_that_is_wrong_with_a_body_is_said_at_once() -> None:
