@@ -116,7 +116,7 @@ def _new_inventory(
     nodes = _with_device_nodes(context.nodes, cameras.values(), devices)
     windows = old.windows
     if Kind.WINDOWS in by_kind:
-        targets = {*map(str, cameras), *map(str, nodes)}
+        targets = {*map(str, cameras), *map(str, nodes), *map(str, grids)}
         windows = tuple(read_windows(by_kind[Kind.WINDOWS], targets))
     return Inventory(cameras, devices, nodes, divisions, grids, windows)
 

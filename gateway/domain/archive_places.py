@@ -218,7 +218,7 @@ def _point(position: Any) -> tuple[float, float]:  # noqa: ANN401 - JSON
 
 
 def read_windows(tables: Sequence[Table], targets: Collection[str]) -> list[Window]:
-    """The maintenance and scheduled-off windows of known cameras and nodes."""
+    """The maintenance and scheduled-off windows of known cameras, nodes and grid cells."""
     found: dict[str, Window] = {}
     for table in tables:
         for row, cells in table.rows:

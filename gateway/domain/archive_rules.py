@@ -51,7 +51,7 @@ CATALOGUE: dict[str, Rule] = {
         Q, "a division code has 6, 9 or 12 digits", "行政区划代码应为6、9或12位数字"
     ),
     "bad_window": Rule(Q, "the times of the window make no sense", "检修时间无效"),
-    "unknown_target": Rule(Q, "no camera and no node has this id", "检修对象不存在"),
+    "unknown_target": Rule(Q, "no camera, node or grid cell has this id", "检修对象不存在"),
     "unusable_geometry": Rule(Q, "this geometry cannot be used", "图形不可用"),
     "missing_position": Rule(Q, "there is no position", "缺少坐标"),
     "missing_topic": Rule(Q, "a sensor needs a topic of its own", "传感器缺少主题或主题重复"),

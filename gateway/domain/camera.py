@@ -140,13 +140,15 @@ class GridCell:
 class Window:
     """A maintenance window (检修) or repeating scheduled-off hours (solar, 4G).
 
+    Of a camera, or of a node with all below it; that of a grid cell is for the sensors in it.
+
     A window without `daily_from_s` holds between its bounds. One with it repeats every day between
     the bounds, from `daily_from_s` to `daily_to_s` seconds after midnight Asia/Shanghai; a `to`
     below `from` runs past midnight.
     """
 
     id: str
-    target: ChannelId | NodeId
+    target: ChannelId | NodeId | GridId
     starts_at: datetime
     ends_at: datetime | None
     reason: str = ""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from os.path import commonprefix
 from typing import Any
 
@@ -15,6 +16,7 @@ from gateway.domain.coverage.place import Place, PlaceId
 from gateway.domain.coverage.view import ViewState
 from gateway.domain.event import Event, Sensor, SensorId
 from gateway.domain.linking import NEAREST, RADIUS_M, CellIndex, ViewIndex, township_of
+from gateway.domain.windows import open_targets
 from gateway.inventory import Inventory
 from gateway.ports import Store
 
@@ -46,10 +48,12 @@ class Atlas:
         self.places: Mapping[PlaceId, Place] = {}
         self.view_state: Callable[[ChannelId], ViewState] = _unknown
         self.names: Mapping[str, str] = {}
+        self._in_windows: tuple[datetime, frozenset[str]] | None = None
 
     def take_inventory(self, inventory: Inventory) -> None:
         """A new archive (its grid cells may be without shapes: see `load_cells`)."""
         self.inventory = inventory
+        self._in_windows = None
         self._name()
 
     async def load_cells(self, store: Store) -> None:
@@ -83,6 +87,35 @@ class Atlas:
             sensor = self.sensors.get(event.sensor)
             return Where() if sensor is None else Where(sensor.longitude, sensor.latitude)
         return self.where_channel(event.channel, event.device)
+
+    def planned(self, row: EventIncident, device: DeviceId | None, now: datetime) -> bool:
+        """A maintenance window is open for the source of an incident.
+
+        That of a camera or device, of a node above it, or of all channels of a device that tells of
+        itself; for a sensor, which hangs on no node, that of its grid cell.
+        """
+        targets = self._targets(now)
+        if not targets:
+            return False
+        if row.sensor is not None:
+            sensor = self.sensors.get(SensorId(row.sensor))
+            return sensor is not None and sensor.grid in targets
+        camera = self._camera(row.channel, None)
+        device = camera.device if camera is not None else device
+        channels = (camera,) if camera is not None else self._channels_of(device)
+        if any(node in targets for node in (device, *self.above(device))):
+            return True
+        return bool(channels) and all(one.id in targets for one in channels)
+
+    def _channels_of(self, device: DeviceId | None) -> tuple[Camera, ...]:
+        return () if device is None else self.inventory.channels_of.get(device, ())
+
+    def _targets(self, now: datetime) -> frozenset[str]:
+        """What is in maintenance; looked up once a second for all incidents that ask."""
+        second = now.replace(microsecond=0)
+        if self._in_windows is None or self._in_windows[0] != second:
+            self._in_windows = second, open_targets(self.inventory.windows, now)
+        return self._in_windows[1]
 
     def is_gone(self, channel: ChannelId | None, device: DeviceId | None) -> bool:
         """A camera, or all of a device, was taken out of use: nobody asks it any more."""

@@ -270,7 +270,8 @@ class Desk:
         if above is not None and row.kind in FOLLOWS_THE_NETWORK and row.caused_by is None:
             self.correlator.put(case, replace(row, caused_by=above))
             row = case.row
-        alerts = self.teller.plan(self.teller.subject(row), now, above=above)
+        planned = self.atlas.planned(row, case.device, now)
+        alerts = self.teller.plan(self.teller.subject(row), now, planned=planned, above=above)
         if self._written.get(row.id) is not row:
             self._waiting.incidents[row.id] = row
         self._written[row.id] = row

@@ -37,6 +37,7 @@ from gateway.domain.camera import (
     Node,
     NodeId,
     NodeKind,
+    Window,
 )
 from gateway.domain.coverage.place import PlaceId
 from gateway.domain.coverage.rows import BlindSpot
@@ -330,6 +331,62 @@ async def test_signal_loss_below_a_lost_uplink_is_told_with_the_uplink(town: Tow
     assert await town.spoken("feed") == ["open uplink_lost"]
     (row,), _ = await town.store.events.incidents(EventQuery(kind=K.SIGNAL_LOSS))
     assert row.caused_by == "inc-up"
+
+
+def window(target: str, from_at: datetime, minutes: float = 60) -> Window:
+    return Window("w", ChannelId(target), from_at, from_at + timedelta(minutes=minutes))
+
+
+@pytest.mark.parametrize(
+    ("target", "source"),
+    [
+        ("A1", {"channel": ChannelId("A1")}),
+        ("d1", {"channel": ChannelId("A1")}),
+        ("up", {"channel": ChannelId("A1")}),
+        ("core", {"sensor": None, "device": DeviceId("d1")}),
+        ("A1", {"sensor": None, "device": DeviceId("d1")}),
+        (CELLS[1].id, {"sensor": SensorId("door-1")}),
+    ],
+)
+async def test_what_is_signalled_in_maintenance_is_told_only_if_it_stands_at_the_end(
+    town: Town, target: str, source: dict[str, Any]
+) -> None:
+    sensors = [replace(one, grid=CELLS[1].id) for one in SENSORS]
+    town.desk.atlas.take_sensors(sensors)
+    archive = replace(inventory(), windows=(window(target, town.now),))
+    town.desk.atlas.take_inventory(archive)
+    kind = K.DOOR if source.get("sensor") else K.TAMPER
+
+    await town.bring(town.event("a", kind, active=True, **source))
+    await town.pass_s(600)
+    assert await town.spoken() == await town.spoken("feed") == []
+    rows, _ = await town.store.events.incidents(EventQuery())
+    assert [row.kind for row in rows] == [kind]
+
+    await town.pass_s(3_000)
+    assert await town.spoken() == [f"open {kind}"]
+    await town.bring(town.event("b", kind, active=False, **source))
+    await town.pass_s(600)
+    assert await town.spoken() == [f"open {kind}", f"close {kind}"]
+
+
+async def test_what_came_and_went_in_maintenance_is_told_to_nobody_but_smoke_is(
+    town: Town,
+) -> None:
+    sensors = [replace(one, grid=CELLS[1].id) for one in SENSORS]
+    town.desk.atlas.take_sensors(sensors)
+    windows = (window("A1", town.now), replace(window(CELLS[1].id, town.now), id="w2"))
+    town.desk.atlas.take_inventory(replace(inventory(), windows=windows))
+
+    await town.bring(town.event("t", K.TAMPER, channel=ChannelId("A1"), active=True))
+    await town.bring(town.event("u", K.TAMPER, channel=ChannelId("A1"), active=False))
+    await town.pass_s(600)
+    assert await town.spoken("feed") == []
+    # Neither another camera nor another cell is meant, and smoke is told wherever it is.
+    await town.bring(town.event("v", K.TAMPER, channel=ChannelId("A3"), active=True))
+    await town.bring(town.event("s", active=True))
+    assert await town.spoken() == ["open tamper", "open smoke"]
+    assert (await town.alerts())[0].body["data"]["source"]["id"] == "A3"
 
 
 async def test_planned_and_merged_incidents_are_never_told(town: Town) -> None:

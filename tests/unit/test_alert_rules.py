@@ -131,8 +131,19 @@ def test_rules_are_read_with_the_names_of_the_settings(tmp_path: Path) -> None:
         load(path, ("center",))
 
 
+@pytest.mark.parametrize(
+    "kind", [EventKind.SMOKE, EventKind.GAS, EventKind.SOS, EventKind.WATER_LEVEL]
+)
+def test_where_lives_are_at_stake_nobody_waits_for_the_end_of_a_window(kind: EventKind) -> None:
+    shipped = load()
+    asked = matter(kind, Severity.CRITICAL, planned=True)
+    assert "center" in decide(shipped, asked, (), (), NOON, ("center",)).recipients
+
+
 def test_maintenance_and_a_lost_uplink_come_before_every_rule() -> None:
     assert "maintenance" in decided(matter(planned=True)).reason
+    for kind in (EventKind.TAMPER, EventKind.OUTAGE, EventKind.CABINET_POWER):
+        assert decided(matter(kind, planned=True)).recipients == ()
     assert decided(matter(inhibited_by="inc-1")).reason == "inhibited by inc-1"
 
 

@@ -300,6 +300,11 @@ def test_times_without_an_offset_are_those_of_asia_shanghai() -> None:
     assert (window.daily_from_s, window.daily_to_s, window.ends_at) == (81_000, 86_400, None)
 
 
+def test_a_window_is_of_a_camera_a_node_or_a_grid_cell() -> None:
+    (window,) = plan(*PLACES, tables=[windows(target="610802001001001")]).inventory.windows
+    assert window.target == "610802001001001"
+
+
 @pytest.mark.parametrize(
     "cells",
     [{"starts_at": "soon"}, {"starts_at": "", "daily_from": "08:00", "daily_to": "09:00"},

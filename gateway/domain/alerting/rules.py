@@ -21,6 +21,12 @@ RADIUS_MOST_M = 80.0
 """Places are compared within squares of this size."""
 
 
+TOLD_IN_MAINTENANCE = frozenset(
+    {EventKind.SMOKE, EventKind.GAS, EventKind.SOS, EventKind.WATER_LEVEL}
+)
+"""Where lives are at stake nobody waits for the end of a window; who tests such a sensor sets a mute."""
+
+
 class Makes(StrEnum):
     """When signals of a kind make an incident."""
 
@@ -138,7 +144,7 @@ class Matter:
         area: division code of its place, as many digits as are known.
         grid: the cell of its place, where it is known.
         since_at: when it was noticed.
-        planned: maintenance: never told.
+        planned: maintenance: not told, but for `TOLD_IN_MAINTENANCE`.
         inhibited_by: key of a lost uplink above it, if any.
     """
 
@@ -186,7 +192,7 @@ def decide(
         configured: recipients that can be reached; others of a rule are left out.
     """
     posture = level_at(postures, matter.area, at, matter.grid)
-    if matter.planned:
+    if matter.planned and matter.kind not in TOLD_IN_MAINTENANCE:
         return Decision((), "planned: inside a maintenance window", None, posture)
     if matter.inhibited_by is not None:
         return Decision((), f"inhibited by {matter.inhibited_by}", None, posture)
