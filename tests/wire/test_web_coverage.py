@@ -128,6 +128,33 @@ async def test_places_are_paged_and_filtered() -> None:
         assert [place["name"] for place in blind["items"]] == ["路口"]
 
 
+async def test_places_with_parts_that_nobody_ever_sees_are_listed() -> None:
+    road = [(50.0, 20.0), *((x, 100.0) for x in range(3))]  # one point of four is seen
+    model = model_of([box(0, 0, 60, 40)], [road, [(10.0, 20.0)]], [8.0, 1.0])
+
+    async def gappy() -> AsyncIterator[Built | Floats]:
+        yield Built("first", replace(model, channels=(channel(0),)), FACTS)
+        yield designed_area(model)
+
+    def worker(service: WebService) -> CoverageWorker:
+        return CoverageWorker(service.store, service.clock, service.projection, gappy, 0.0)
+
+    async with running(district(4), coverage=worker) as one:
+        assert isinstance(one.coverage, CoverageWorker)
+        await one.set_state(State.ONLINE, 0)
+        await one.coverage._build()
+        found = await one.get("/api/v1/coverage/places?gaps=true")
+        conforms(found, "ListedPlaces")
+        (place,) = found["items"]
+        assert (place["id"], place["state"]) == ("p0", "seen")
+        assert (place["never_weight"], place["blind_weight"]) == (6.0, 0.0)
+        rest = await one.get("/api/v1/coverage/places?gaps=false")
+        assert [place["id"] for place in rest["items"]] == ["p1"]
+        layer = await one.get("/ogc/collections/places/items")
+        assert [f["properties"]["never_weight"] for f in layer["features"]] == [6.0, 0.0]
+        await one.coverage.close()
+
+
 async def test_redundancy_and_repair_order() -> None:
     async with blinded() as (one, _):
         found = await one.get("/api/v1/coverage/redundancy")

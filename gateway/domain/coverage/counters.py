@@ -106,6 +106,13 @@ class Counters:
         """How one place is seen; parts that no view ever reaches do not weigh on the others."""
         return place_state(*self.by_place[place].tolist())
 
+    def place_weights(self) -> Floats:
+        """(places, 5) weight of the parts of each place by class."""
+        classes = len(Seen)
+        number = self.groups.place * classes + self.seen
+        found = np.bincount(number, self.groups.weight, self.places * classes)
+        return found.reshape(-1, classes).astype(np.float64)
+
     def weights(self) -> Floats:
         """(5,) weight of all places by class."""
         return np.bincount(self.seen, self.groups.weight, 5).astype(np.float64)

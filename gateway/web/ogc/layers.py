@@ -23,7 +23,7 @@ from gateway.domain.coverage.present import Present
 from gateway.errors import Unavailable
 from gateway.inventory import Inventory
 from gateway.web.auth import CONTEXT
-from gateway.web.coverage import degrees, desk
+from gateway.web.coverage import degrees, desk, gap_weights
 from gateway.web.ogc.asked import Asked, Box
 from gateway.web.ogc.source import Extent, Found, as_feature, as_point
 from gateway.web.reply import in_slices
@@ -257,6 +257,7 @@ class Places(Layer):
     def properties(self, present: Present, inventory: Inventory) -> Callable[[str, int], Json]:
         """What is told of a place, and how it is seen."""
         facts, counters = present.places, present.state.counters
+        weights = counters.place_weights()
 
         def tell(feature: str, row: int) -> Json:
             del feature
@@ -266,6 +267,7 @@ class Places(Layer):
                 "level": facts.level[row],
                 "state": counters.place_state(row).value,
                 "weight": facts.weight[row],
+                **gap_weights(weights, row),
                 "township": facts.township[row],
                 "township_name": division_name(inventory, facts.township[row]),
                 "village": facts.village[row],
