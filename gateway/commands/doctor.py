@@ -34,6 +34,10 @@ CONNECT_S = 2.0
 LEAST_MB, ROOM_MB, KEYS_MB = 256, 4096, 16
 """The embedded store: what it needs for its log, and what leaves time to act; else the keys."""
 PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+TIME_SIGNS = tuple(
+    map(Path, ("/run/systemd/timesync/synchronized", "/run/chrony", "/run/ntpd.sock"))
+)
+"""There while somebody keeps the clock."""
 
 
 class Level(StrEnum):
@@ -154,8 +158,7 @@ async def _clock() -> Diagnosis:
 
 
 def _kept_by_a_service() -> bool:
-    signs = ("/run/systemd/timesync/synchronized", "/run/chrony", "/run/ntpd.sock")
-    return any(Path(sign).exists() for sign in signs)
+    return any(sign.exists() for sign in TIME_SIGNS)
 
 
 async def _open_files(inventory: Inventory, settings: Settings) -> Diagnosis:
