@@ -6,6 +6,7 @@ from datetime import datetime
 from gateway.domain.camera import ChannelId
 from gateway.domain.coverage.place import Place, PlaceId
 from gateway.domain.coverage.view import ViewState, view_state
+from gateway.domain.event import EventKind
 from gateway.domain.ledger import Outage, State
 from gateway.inventory import Inventory
 from gateway.ports import Clock, Store
@@ -16,6 +17,9 @@ from gateway.runtime.desk import Desk
 from gateway.runtime.model_source import Built
 from gateway.runtime.waiting import DeskLimits
 from gateway.settings import Settings
+
+BLINDING = (EventKind.SIGNAL_LOSS, EventKind.TAMPER)
+"""While one of these stands a camera sees nothing, however well it answers."""
 
 
 async def start_desk(
@@ -42,8 +46,8 @@ async def start_desk(
         limits=DeskLimits(events.rows_most, events.deliver_s, events.storm_rows),
     )
     desk.atlas.nearest, desk.atlas.radius_m = events.nearest, events.radius_m
-    desk.atlas.view_state = lambda channel: _view_of(projection, channel)
-    desk.orders.seen_good_at = lambda channel: _seen_good_at(projection, clock, channel)
+    desk.atlas.view_state = lambda channel: _view_of(projection, desk, channel)
+    desk.orders.seen_good_at = lambda channel: _seen_good_at(projection, desk, channel)
     await desk.take_archive(inventory)
     await desk.load(outages)
     return desk
@@ -66,14 +70,21 @@ def join_coverage(desk: Desk, coverage: CoverageWorker) -> None:
     coverage.model_taken = taken
 
 
-def _view_of(projection: Projection, channel: ChannelId) -> ViewState:
+def _view_of(projection: Projection, desk: Desk, channel: ChannelId) -> ViewState:
     view = projection.channels.get(channel)
     if view is None:
         return ViewState.UNKNOWN
+    if _tells_that_it_is_blind(desk, channel):
+        return ViewState.NOT_SEEING
     return view_state(view.state, set(view.faults), answers=view.outage is None)
 
 
-def _seen_good_at(projection: Projection, clock: Clock, channel: ChannelId) -> datetime | None:
+def _tells_that_it_is_blind(desk: Desk, channel: ChannelId) -> bool:
+    """It answers well, and says itself that its picture is lost or covered."""
+    return any(desk.correlator.stands(kind, channel) for kind in BLINDING)
+
+
+def _seen_good_at(projection: Projection, desk: Desk, channel: ChannelId) -> datetime | None:
     """When its last good answer began, if nothing is wrong with it now.
 
     One with an open fault answers many a question well: its clock is right while its stream is dead.
@@ -81,4 +92,6 @@ def _seen_good_at(projection: Projection, clock: Clock, channel: ChannelId) -> d
     view = projection.channels.get(channel)
     if view is None or view.state is not State.ONLINE or view.last_good is None:
         return None
-    return clock.utc(view.last_good.started)
+    if _tells_that_it_is_blind(desk, channel):
+        return None
+    return desk.clock.utc(view.last_good.started)

@@ -15,6 +15,7 @@ from gateway.domain.alerting.rows import WorkOrder, WorkOrderState
 from gateway.domain.camera import ChannelId
 from gateway.domain.coverage.figures import PlaceFacts
 from gateway.domain.coverage.model import Floats
+from gateway.domain.coverage.view import ViewState
 from gateway.domain.event import Event, EventKind, EventSource, Sensor, SensorId
 from gateway.domain.ledger import Changes, ChannelRecord, State
 from gateway.domain.linking import CellIndex
@@ -146,6 +147,30 @@ async def test_what_began_before_coverage_had_a_model_is_linked_to_its_views_sil
         ("c0000", "unknown"),
     ]
     await coverage.close()
+
+
+@pytest.mark.parametrize("kind", [EventKind.SIGNAL_LOSS, EventKind.TAMPER])
+async def test_a_camera_that_answers_but_says_that_it_is_blind_neither_sees_nor_is_repaired(
+    kind: EventKind,
+) -> None:
+    one = await serve()
+    done_at = one.clock.utc(one.clock.now())
+    order = WorkOrder("w", "k", (E0,), WorkOrderState.DONE, done_at, "li", done_at=done_at)
+    one.desk.orders.add(order)
+    one.becomes(State.ONLINE)
+    assert one.desk.atlas.view_state(E0) is ViewState.SEEING
+    await one.bring("a", kind, channel=E0)
+    await one.pass_s(5)
+    one.answers()
+    await one.pass_s(5)
+    assert one.desk.atlas.view_state(E0) is ViewState.NOT_SEEING
+    assert one.desk.atlas.view_state(ChannelId("e1")) is ViewState.UNKNOWN
+    assert one.desk.orders.open
+
+    await one.bring("b", kind, channel=E0, active=False)
+    assert one.desk.atlas.view_state(E0) is ViewState.SEEING
+    await one.pass_s(5)
+    assert not one.desk.orders.open
 
 
 async def test_a_repair_is_not_believed_for_an_answer_of_before_it() -> None:

@@ -155,6 +155,40 @@ def test_a_kind_that_never_ages_stands_until_its_end_is_told(desk: Correlator) -
     assert (over.row.began_at, over.row.ended_at, over.row.note) == (T0, after(months), "")
 
 
+def test_what_stands_is_known_by_kind_and_source_until_its_last_token_ended(
+    desk: Correlator,
+) -> None:
+    def stands(kind: EventKind = K.TAMPER, channel: str = "c1") -> bool:
+        return desk.stands(kind, channel)
+
+    assert not stands()
+    for name, token in (("a", "1"), ("b", "1"), ("c", "2")):
+        desk.take(channel_signal(name, 0, K.TAMPER, active=True, token=token), HERE)
+    near = channel_signal("d", 1, K.TAMPER, channel=ChannelId("c2"), active=True)
+    desk.take(near, NEARBY)  # another camera, the same incident
+    assert (stands(), stands(channel="c2"), stands(K.SIGNAL_LOSS)) == (True, True, False)
+
+    desk.take(channel_signal("e", 2, K.TAMPER, active=False, token="1"), HERE)
+    assert stands()
+    desk.take(channel_signal("f", 3, K.TAMPER, active=False, token="2"), HERE)
+    assert (stands(), stands(channel="c2")) == (False, True)
+    desk.tick(after(2 * 86_400))  # given up
+    assert not stands(channel="c2")
+
+
+def test_what_is_given_up_takes_nothing_from_the_incident_that_came_after_it(
+    desk: Correlator,
+) -> None:
+    old = desk.take(signal("a", active=True), HERE)
+    new = desk.take(signal("b", 1000, active=True), HERE)
+    assert row_of(old).id != row_of(new).id
+    assert [case.row.id for case in desk.tick(after(1000))] == [row_of(old).id]
+
+    assert desk.stands(K.SMOKE, "s1")
+    over = desk.take(signal("c", 1100, active=False), HERE)
+    assert (row_of(over).id, over.reason) == (row_of(new).id, "over")
+
+
 def test_what_never_ages_closes_when_its_source_is_gone(desk: Correlator) -> None:
     standing = desk.take(channel_signal("a", 0, K.SIGNAL_LOSS, active=True), HERE).case
     over = desk.take(channel_signal("b", 1, K.SIGNAL_LOSS, channel=ChannelId("c2")), FAR).case

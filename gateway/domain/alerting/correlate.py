@@ -6,7 +6,7 @@ kind (stuck contacts); a lost picture stands as long as it takes. A tamper that 
 outage of the same device is ONE incident, more urgent than either.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -103,6 +103,7 @@ class Correlator:
         self.cases: dict[str, Case] = {}
         self._by_name: dict[tuple[EventKind, str], str] = {}
         self._standing: dict[Source, str] = {}
+        self._stands: Counter[tuple[EventKind, str]] = Counter()
         self._by_device: dict[DeviceId, set[str]] = defaultdict(set)
         self._by_square: dict[tuple[int, int], set[str]] = defaultdict(set)
         self._by_joined: dict[str, str] = {}
@@ -118,6 +119,10 @@ class Correlator:
         """A signal belongs to an incident that is open, whatever its kind makes otherwise."""
         source: Source = (event.kind, subject_of(event), event.token)
         return source in self._standing or source[:2] in self._by_name
+
+    def stands(self, kind: EventKind, subject: str) -> bool:
+        """A state of a kind began at a sensor, channel or device, and has not ended."""
+        return (kind, subject) in self._stands
 
     def take(self, event: Event, where: Where, *, heightened: bool = False) -> Taken:
         """Put a signal where it belongs."""
@@ -185,7 +190,18 @@ class Correlator:
     def _stand(self, case: Case, event: Event, source: Source) -> None:
         if event.active:
             case.standing.add(source)
+            if source not in self._standing:
+                self._stands[source[:2]] += 1
             self._standing[source] = case.row.id
+
+    def _let_go(self, source: Source) -> str | None:
+        """A source stands no more; returns the key of its incident."""
+        key = self._standing.pop(source, None)
+        if key is not None:
+            self._stands[source[:2]] -= 1
+            if not self._stands[source[:2]]:
+                del self._stands[source[:2]]
+        return key
 
     def _grow(self, case: Case, event: Event, source: Source) -> None:
         case.row = replace(
@@ -198,7 +214,7 @@ class Correlator:
         self._stand(case, event, source)
 
     def _end(self, event: Event, source: Source) -> Taken:
-        key = self._standing.pop(source, self._by_name.get(source[:2], ""))
+        key = self._let_go(source) or self._by_name.get(source[:2], "")
         case = self.cases.get(key)
         if case is None:
             return Taken(None, "ends nothing that is open")
@@ -353,7 +369,7 @@ class Correlator:
         case.over_at = None
         self._stand(case, event, source)
         if event.active is False:
-            self._standing.pop(source, None)
+            self._let_go(source)
             case.standing.discard(source)
             case.over_at = None if case.standing else case.row.last_at
         return case
@@ -381,7 +397,8 @@ class Correlator:
             if self._by_name.get(name) == key:
                 del self._by_name[name]
         for source in case.standing:
-            self._standing.pop(source, None)
+            if self._standing.get(source) == key:  # not one that stands in a newer incident
+                self._let_go(source)
         for outage_incident in case.joined:
             self._by_joined.pop(outage_incident, None)
         if case.device is not None:
