@@ -39,11 +39,13 @@ from adapters.virtual.scenario import (
     PlanOptions,
     ScriptedTrouble,
     plan,
-    spare_device,
+    spare_devices,
 )
+from adapters.virtual.sensors import build_sensors
 from adapters.virtual.server import DistrictServer, utc_now
 from adapters.virtual.truth import TruthLog
 from gateway.domain.camera import DeviceId, NodeId
+from gateway.domain.event import EventKind, SensorId
 
 Say = Callable[[Mapping[str, Any]], None]
 BLIND: Final = "blind"
@@ -85,6 +87,7 @@ class Controller:
         self._runner: Runner | None = None
         self._hand: Runner | None = None
         self._log: TruthLog | None = None
+        self._cabinets: Mapping[tuple[float | None, float | None], SensorId] | None = None
 
     def start(self, length_s: float = FULL_LENGTH_S) -> None:
         """Begin a script; one that is under way ends first, and what it broke is well again.
@@ -116,11 +119,25 @@ class Controller:
             }
         )
 
-    def _spare(self, script: Sequence[ScriptedTrouble]) -> Mapping[str, str] | None:
-        device = spare_device(self._server.district, script)
-        if device is None:
-            return None
-        return {"device": device.device.id, "channel": device.channels[0].id}
+    def _spare(self, script: Sequence[ScriptedTrouble]) -> Mapping[str, Mapping[str, str]] | None:
+        """A device with a cabinet at its pole, and another one."""
+        district = self._server.district
+        if self._cabinets is None:
+            found = (s for s in build_sensors(district) if s.kind is EventKind.TAMPER)
+            self._cabinets = {(s.longitude, s.latitude): s.id for s in found}
+        cabinet: dict[str, str] = {}
+        camera: dict[str, str] = {}
+        for device in spare_devices(district, script):
+            first = device.channels[0]
+            facts = {"device": str(device.device.id), "channel": str(first.id)}
+            sensor = self._cabinets.get((first.longitude, first.latitude))
+            if sensor is None:
+                camera = camera or facts
+            else:
+                cabinet = cabinet or {**facts, "sensor": str(sensor)}
+            if cabinet and camera:
+                return {"cabinet": cabinet, "camera": camera}
+        return None
 
     def _open_log(self) -> TruthLog:
         if self._log is None:

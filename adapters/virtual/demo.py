@@ -32,10 +32,10 @@ from adapters.virtual.demo_result import (
 )
 from adapters.virtual.demo_settings import CADENCE_S, LEAST_CADENCE_S, check_cadence
 from adapters.virtual.intervals import Rules, WatchedSpan
-from adapters.virtual.ledger_api import load_rows, load_spots
-from adapters.virtual.links import Cells
+from adapters.virtual.ledger_api import load_rows, load_spots, load_told
+from adapters.virtual.links import Cells, Views
 from adapters.virtual.narration import clock_text, script_told
-from adapters.virtual.sight import Viewers, viewers
+from adapters.virtual.sight import Sight, Viewers, area_density
 from adapters.virtual.store_memory import postgres_mb
 from adapters.virtual.truth import read_truth
 from gateway.domain.camera import ChannelId
@@ -168,11 +168,12 @@ class Demo:
         await self.processes.first_round()
 
     async def _until_interrupted(self) -> None:
+        sight = self._sight()
         self.say(f"open [bold]{self.processes.console}[/] — Ctrl-C ends the demo 按 Ctrl-C 结束")
         while True:
             await self.processes.order({"do": "start", "length_s": OPEN_END_S * self.scale})
             started = await self.processes.while_alive("started", 10.0)
-            show = asyncio.create_task(self._signals(started, OPEN_END_S * self.scale))
+            show = asyncio.create_task(self._signals(started, OPEN_END_S * self.scale, sight))
             try:
                 await self.processes.while_alive("finished", 2 * OPEN_END_S * self.scale + 60.0)
             finally:
@@ -183,25 +184,35 @@ class Demo:
         started = await self.processes.event("started", 10.0)
         told = script_told(started["kinds"])
         self.say(f"the script begins: {told.en} 脚本开始：{told.zh}")
-        seen = asyncio.create_task(asyncio.to_thread(viewers, self.processes.archive))
-        show = asyncio.create_task(self._signals(started, length_s))
+        sight = self._sight()
+        seen = asyncio.create_task(self._seen(sight))
+        show = asyncio.create_task(self._signals(started, length_s, sight))
         try:
             return await self._proved(length_s, started, seen, show)
         finally:
-            await end_tasks(seen, show)
+            await end_tasks(sight, seen, show)
 
-    async def _signals(self, started: dict[str, Any], length_s: float) -> None:
-        """What sensors and a camera tell beside the script."""
-        sensors = Path(self.processes.archive["sensors"])
-        await self.alerts.run(
-            self.processes.url, sensors, started.get("spare"), self.processes.order, length_s
-        )
+    def _sight(self) -> "asyncio.Task[Sight]":
+        return asyncio.create_task(asyncio.to_thread(Sight, self.processes.archive))
+
+    async def _seen(self, sight: "asyncio.Task[Sight]") -> tuple[Sight, dict[str, Viewers]]:
+        """All cameras, and who sees each listed place."""
+        all_ = await sight
+        return all_, await asyncio.to_thread(all_.viewers)
+
+    async def _signals(
+        self, started: dict[str, Any], length_s: float, sight: "asyncio.Task[Sight]"
+    ) -> None:
+        """What sensors and cameras tell beside the script."""
+        sensors, spare = Path(self.processes.archive["sensors"]), started.get("spare")
+        order = self.processes.order
+        await self.alerts.run(self.processes.url, sensors, spare, order, length_s, sight)
 
     async def _proved(
         self,
         length_s: float,
         started: dict[str, Any],
-        seen: "asyncio.Task[dict[str, Viewers]]",
+        seen: "asyncio.Task[tuple[Sight, dict[str, Viewers]]]",
         show: "asyncio.Task[None]",
     ) -> dict[str, Any]:
         processes = self.processes
@@ -222,16 +233,21 @@ class Demo:
         rules = Rules.scaled(self.scale, cadence_s=self.wish.cadence_s, untouched=untouched)
         truth = read_truth(processes.truth)
         verdict = compare(truth, rows, span, rules)
-        seen_by = await seen
-        blind = compare_spots(
-            truth, await load_spots(processes.url, processes.token), seen_by, span, rules
-        )
+        sight, seen_by = await seen
+        spots = await load_spots(processes.url, processes.token)
+        blind = await asyncio.to_thread(
+            compare_spots, truth, spots, seen_by, span, rules,
+            alone=lambda channel: sight.is_alone(channel, area_density()),
+            confirmed={row.id: row.confirmed_at for row in rows.outages},
+        )  # fmt: skip
         await show
         cells = await asyncio.to_thread(Cells, Path(processes.archive["grids"]))
-        alerts = self.alerts.verdict(truth, cells, ended, rules.due_s)
+        views = Views(sight, cells, truth, rules.due_s)
+        told = await load_told(processes.url, processes.token)
+        alerts = self.alerts.verdict(truth, cells, views, told, ended, rules.due_s)
         plan = json.loads(await processes.sightline("plan", "--sites", str(PLAN_SITES), "--json"))
         result = {
-            "ok": verdict.ok and not blind.missed and not blind.invented and alerts.ok,
+            "ok": verdict.ok and blind.ok and alerts.ok,
             "seed": self.wish.seed,
             "cameras": len(channels),
             "devices": stats["devices"],

@@ -72,7 +72,8 @@ def tell(result: Mapping[str, Any], say: Callable[[str], None]) -> None:
     alerts = result["alerts"]
     say(
         f"alerts: {alerts['expected']} expected, {alerts['delivered']} delivered, {alerts['missed']} missed, "
-        f"{alerts['duplicated']} duplicated, {alerts['mislinked']} mislinked, {alerts['acknowledged']} "
+        f"{alerts['duplicated']} duplicated, {alerts['mislinked']} mislinked, "
+        f"{alerts['disagreeing']} told otherwise, {alerts['acknowledged']} "
         f"acknowledged, {alerts['closed']} closed 预警：送达 {alerts['delivered']}，签收 "
         f"{alerts['acknowledged']}，办结 {alerts['closed']}"
     )

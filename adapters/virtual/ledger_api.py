@@ -7,6 +7,7 @@ import aiohttp
 from yarl import URL
 
 from adapters.virtual.blind_truth import SpotRow, read_spots
+from adapters.virtual.demo_alerts import Told
 from adapters.virtual.rows import LedgerRows, read_rows_of
 from gateway.domain.ledger import Fault, GatewayGap, Incident, Outage
 from gateway.errors import Unavailable
@@ -55,6 +56,39 @@ async def load_spots(base_url: str, token: str) -> list[SpotRow]:
             return read_spots(await _all(session, first))
     except (TimeoutError, aiohttp.ClientError, KeyError, ValueError) as error:
         msg = f"the blind spots of {base_url} cannot be read: {type(error).__name__}: {error}"
+        raise Unavailable(msg) from error
+
+
+async def load_told(base_url: str, token: str) -> Told:
+    """All messages to the center as the gateway has them, and what the center said back.
+
+    Raises:
+        Unavailable: the service does not answer, or not with a page of rows.
+    """
+    headers = {"Authorization": f"Bearer {token}"}
+    base = URL(base_url)
+    messages: list[Mapping[str, Any]] = []
+    steps: dict[str, tuple[str, ...]] = {}
+    try:
+        async with aiohttp.ClientSession(headers=headers, timeout=_TIMEOUT) as session:
+            more, after = True, 0
+            while more and len(messages) < _MOST_PAGES * PAGE:
+                page_url = (base / "api/v1/alerts").with_query(
+                    recipient="center", after=after, limit=PAGE
+                )
+                async with session.get(page_url) as response:
+                    response.raise_for_status()
+                    page = await response.json()
+                messages += page["items"]
+                more, after = page["more"], page["after"]
+            for key in sorted({str(message["key"]) for message in messages}):
+                async with session.get(base / "api/v1/alerts" / key / "receipts") as response:
+                    response.raise_for_status()
+                    said = (await response.json())["items"]
+                steps[key] = tuple(str(receipt["step"]) for receipt in said)
+        return Told(messages, steps)
+    except (TimeoutError, aiohttp.ClientError, KeyError, ValueError) as error:
+        msg = f"the alerts of {base_url} cannot be read: {type(error).__name__}: {error}"
         raise Unavailable(msg) from error
 
 

@@ -320,10 +320,10 @@ def _cut(trouble: ScriptedTrouble, length_s: float) -> ScriptedTrouble:
     return replace(trouble, ends_s=None) if ends is not None and ends > length_s else trouble
 
 
-def spare_device(
+def spare_devices(
     district: VirtualDistrict, script: Sequence[ScriptedTrouble]
-) -> VirtualDevice | None:
-    """A plain, healthy device that the script leaves alone: free to tell of events."""
+) -> Iterator[VirtualDevice]:
+    """Plain, healthy devices that the script leaves alone: free to tell of events."""
     touched = {device for trouble in script for device in trouble.devices}
     planned = {window.target for window in district.windows}
     for device in district.devices:
@@ -334,5 +334,4 @@ def spare_device(
         free = device.device.id not in touched and not device.killable
         placed = device.channels[0].in_use and device.channels[0].longitude is not None
         if _simple(device) and plain and watched and free and placed and not shaky:
-            return device
-    return None
+            yield device

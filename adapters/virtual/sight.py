@@ -1,4 +1,4 @@
-"""Who sees which place, by brute force from the archive files: every camera against every listed point.
+"""Who sees what, by brute force from the archive files: every camera against every point.
 
 Shares no code with the service's coverage. Rules of docs/design/coverage.md: a wedge around the azimuth,
 as far as a metre still has the pixels that the place asks for, cut by buildings. What lies within a hair
@@ -9,7 +9,7 @@ import csv
 import json
 import math
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 import shapely
 
 from adapters.virtual import plane
+from adapters.virtual.plane import Points
 from gateway.domain.camera import ChannelId
 from gateway.resources import data_dir
 
@@ -26,6 +27,9 @@ _WIDE_DEG = 120.0
 _ANGLE_HAIR_DEG, _LENGTH_HAIR, _WALL_HAIR_M, _NEAR_M = 1.5, 0.02, 0.6, 0.7
 _OWN_BUILDING_M = 1.0
 _CIRCLE_DEG = 360.0
+GROUND_STEP_M = 3.0
+_ALONG = (0.3, 0.5, 0.7, 0.9)
+"""Where along its axis a camera is asked what it sees, parts of its range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +60,8 @@ class _Camera:
         return min(self.distance_m, self.width_px / (px_per_m * flat))
 
 
-def viewers(archive: Mapping[str, str]) -> dict[str, Viewers]:
-    """The viewers of each listed *point*; lines and areas are left out.
+class Sight:
+    """All cameras of an archive and the buildings in between.
 
     Args:
         archive: paths of `cameras`, `places` and `footprints`, as `write_archive` names them.
@@ -65,29 +69,72 @@ def viewers(archive: Mapping[str, str]) -> dict[str, Viewers]:
     Raises:
         ValueError: a camera of the archive has no whole view.
     """
-    cameras = _cameras(Path(archive["cameras"]))
-    densities = _densities()
-    walls = _walls(Path(archive["footprints"]))
-    tree = shapely.STRtree(walls)
-    places = _points(Path(archive["places"]))
-    at = np.array([camera.at for camera in cameras])
-    found: dict[str, Viewers] = {}
-    for place, kind, point in places:
-        near = np.flatnonzero(np.hypot(*(at - np.array(point)).T) < _farthest(cameras))
+
+    def __init__(self, archive: Mapping[str, str]) -> None:
+        self._places = Path(archive["places"])
+        self._cameras = _cameras(Path(archive["cameras"]))
+        self._walls = _walls(Path(archive["footprints"]))
+        self._tree = shapely.STRtree(self._walls)
+        self._at = np.array([camera.at for camera in self._cameras])
+        farthest = max(camera.distance_m for camera in self._cameras)
+        self._farthest_m = farthest * (1 + _LENGTH_HAIR) + _NEAR_M
+        self._by_id = {camera.id: camera for camera in self._cameras}
+        self.at = {camera.id: camera.at for camera in self._cameras}
+
+    def viewers(self) -> dict[str, Viewers]:
+        """The viewers of each listed *point*; lines and areas are left out."""
+        densities = _densities()
+        points = _points(self._places)
+        return {place: self.of_point(at, densities[kind]) for place, kind, at in points}
+
+    def of_point(self, point: tuple[float, float], px_per_m: float) -> Viewers:
+        """Who sees a point of the plane at a density."""
+        near = np.flatnonzero(np.hypot(*(self._at - np.array(point)).T) < self._farthest_m)
         surely, maybe = set(), set()
         for index in near.tolist():
-            camera = cameras[index]
-            sees = _sees(camera, point, densities[kind], walls, tree)
+            camera = self._cameras[index]
+            sees = _sees(camera, point, px_per_m, self._walls, self._tree)
             if sees is not False:
                 maybe.add(camera.id)
             if sees:
                 surely.add(camera.id)
-        found[place] = Viewers(frozenset(surely), frozenset(maybe))
-    return found
+        return Viewers(frozenset(surely), frozenset(maybe))
+
+    def is_alone(self, channel: ChannelId, px_per_m: float) -> bool:
+        """It sees some ground along its axis for sure that no other camera may see."""
+        camera = self._by_id.get(channel)
+        if camera is None:
+            return False
+        reach = camera.range_m(px_per_m)
+        axis = [plane.along(camera.at, camera.azimuth_deg, part * reach) for part in _ALONG]
+        return any(
+            seen.surely == seen.maybe == {channel}
+            for seen in (self.of_point(point, px_per_m) for point in axis)
+        )
+
+    def ground(self, channel: ChannelId, px_per_m: float) -> tuple[Points, Points]:
+        """Points of the ground that a camera sees for sure, and those that it may see.
+
+        They lie `GROUND_STEP_M` apart.
+        """
+        camera = self._by_id[channel]
+        reach = camera.range_m(px_per_m) * (1 + _LENGTH_HAIR) + _NEAR_M
+        steps = np.arange(-reach, reach + GROUND_STEP_M, GROUND_STEP_M)
+        surely, maybe = [], [camera.at]
+        for x in (camera.at[0] + steps).tolist():
+            for y in (camera.at[1] + steps).tolist():
+                sees = _sees(camera, (x, y), px_per_m, self._walls, self._tree)
+                if sees is not False:
+                    maybe.append((x, y))
+                if sees:
+                    surely.append((x, y))
+        return np.array(surely).reshape(-1, 2), np.array(maybe)
 
 
-def _farthest(cameras: Sequence[_Camera]) -> float:
-    return max(camera.distance_m for camera in cameras) * (1 + _LENGTH_HAIR) + _NEAR_M
+def area_density() -> float:
+    """Pixels a metre at which a square metre of ground counts as seen."""
+    edition = _table("pixel_density.toml")["editions"][EDITION]
+    return float(edition["steps"][edition["area_level"]])
 
 
 def _sees(

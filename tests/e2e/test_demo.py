@@ -43,22 +43,24 @@ def test_the_ledger_tells_the_truth(demo: dict[str, Any]) -> None:
 
 def test_blind_spots_are_those_of_a_replay_by_brute_force(demo: dict[str, Any]) -> None:
     blind = demo["blind_spots"]
-    assert (blind["missed"], blind["invented"]) == (0, 0), demo["offences"]
+    wrong = ("missed", "invented", "late")
+    assert {name: blind[name] for name in wrong} == dict.fromkeys(wrong, 0), demo["offences"]
     assert blind["places_due"] >= 10, "the script blinds places"
+    assert blind["ground_due"] >= 200, "and ground without listed places"
     assert blind["places_judged"] >= 250
     assert 300 <= blind["closed"] <= blind["opened"]
 
 
-def test_smoke_sabotage_and_uplink_each_reach_the_center_as_one_alert_and_come_back(
+def test_smoke_cabinet_covered_camera_and_uplink_each_reach_the_center_as_one_alert_and_come_back(
     demo: dict[str, Any],
 ) -> None:
     alerts = demo["alerts"]
-    assert alerts["expected"] >= 4, "smoke, tamper with signal loss, uplink, switch"
+    assert alerts["expected"] >= 5, "smoke, cabinet with signal loss, cover, uplink, switch"
     assert alerts["delivered"] == alerts["expected"], demo["offences"]
-    wrong = ("duplicated", "missed", "invented", "mislinked")
+    wrong = ("duplicated", "missed", "invented", "mislinked", "disagreeing")
     assert {name: alerts[name] for name in wrong} == dict.fromkeys(wrong, 0), demo["offences"]
     assert alerts["acknowledged"] == alerts["delivered"]
-    assert alerts["closed"] >= 3
+    assert alerts["closed"] >= 4
 
 
 def test_the_next_fifty_sites_come_with_a_proven_gap(demo: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from adapters.virtual import plane
 from adapters.virtual.blind_truth import BlindVerdict, SpotRow, compare_spots, read_spots
 from adapters.virtual.intervals import Rules, WatchedSpan
 from adapters.virtual.model import TruthRow
-from adapters.virtual.sight import Viewers, viewers
+from adapters.virtual.sight import Sight, Viewers
 from gateway.domain.camera import ChannelId
 
 START = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -105,11 +105,51 @@ def test_what_is_in_doubt_is_left_alone_and_counted() -> None:
 def test_rows_are_read_from_the_interface_once() -> None:
     item: dict[str, Any] = {
         "id": "x", "channel": "a", "last_seen_at": None, "failed_at": at(5).isoformat(),
-        "ended_at": None, "places": ["p"], "more": 1,
+        "ended_at": None, "places": ["p"], "more": 1, "opened_at": at(8).isoformat(),
+        "outage": "o", "joint": ["b"],
     }  # fmt: skip
     later = {**item, "ended_at": at(9).isoformat(), "last_seen_at": at(1).isoformat()}
     (row,) = read_spots([item, later])
     assert (row.last_seen_at, row.ended_at, row.places) == (at(1), at(9), frozenset({"p"}))
+    assert (row.opened_at, row.outage, row.joint) == (at(8), "o", frozenset({B}))
+
+
+def test_a_row_stands_soon_after_the_cut_and_the_confirmation() -> None:
+    one = replace(spot(A, 20, 100, "p"), outage="o")
+    confirmed = {"o": at(50)}
+
+    def late(opened_s: float, *more: TruthRow) -> int:
+        rows = [replace(one, opened_at=at(opened_s))]
+        truths = [truth("a", 20, 100), *more]
+        return compare_spots(truths, rows, {"p": ONE}, SPAN, Rules(), confirmed=confirmed).late
+
+    assert late(50.9) == 0
+    assert late(51.1) == 1, "after the confirmation"
+    confirmed["o"] = at(84.5)
+    assert late(85.0) == 0, "2 cadences and 5 s after the cut"
+    assert late(85.1) == 1
+    blind = TruthRow("blind", "blind", (), None, None, at(30).isoformat(), at(60).isoformat(), "b")
+    assert late(85.1, blind) == 0, "the gateway itself saw nothing meanwhile"
+
+
+def test_a_joint_cause_was_down_too() -> None:
+    both = [truth("a", 20, 110), truth("b", 40, 120)]
+    shared = replace(spot(B, 40, 120, "p"), joint=frozenset({A}))
+    assert counts(hold(both, spot(A, 20, 110), shared, p=TWO)) == (0, 0)
+    early = [truth("a", 10, 30), truth("b", 40, 120)]
+    assert hold(early, replace(shared, places=frozenset()), p=TWO).invented == 1
+
+
+def test_a_camera_that_alone_sees_some_ground_leaves_a_row_without_any_place() -> None:
+    def missed(*spots: SpotRow, began: float = 20) -> tuple[int, int]:
+        found = compare_spots(
+            [truth("a", began, None)], spots, {}, SPAN, Rules(), alone=lambda one: one == A
+        )
+        return found.ground_due, found.missed
+
+    assert missed() == (1, 1)
+    assert missed(spot(A, 20, None)) == (1, 0)
+    assert missed(began=150) == (0, 0), "it is not due yet"
 
 
 def town(
@@ -163,19 +203,30 @@ AWAY = [(500.0, 8.0), (505.0, 8.0), (505.0, 12.0), (500.0, 12.0), (500.0, 8.0)]
 def test_a_camera_sees_what_lies_in_its_angle_and_range(tmp_path: Path) -> None:
     north = {"device_id": "a", "azimuth": "0"}
     edge = {"device_id": "b", "azimuth": "30.5"}
-    found = viewers(town(tmp_path, [north, edge], [AWAY]))
+    found = Sight(town(tmp_path, [north, edge], [AWAY])).viewers()
     assert set(found) == {"north", "east", "far"}, "lines and areas are left out"
     assert found["north"] == Viewers(frozenset({A}), frozenset({A, B})), "b looks along its edge"
     assert found["east"] == Viewers(frozenset(), frozenset())
     assert not found["far"].maybe, "66 m at 25 pixels a metre"
 
 
+def test_alone_is_who_sees_ground_that_nobody_else_may_see(tmp_path: Path) -> None:
+    north = {"device_id": "a", "azimuth": "0"}
+    twin = {"device_id": "b", "azimuth": "2"}
+    assert Sight(town(tmp_path, [north], [AWAY])).is_alone(A, 25.0)
+    both = Sight(town(tmp_path, [north, twin], [AWAY]))
+    assert not both.is_alone(A, 25.0)
+    assert not both.is_alone(ChannelId("nobody"), 25.0)
+
+
 def test_a_building_hides_what_is_behind_it(tmp_path: Path) -> None:
     north = {"device_id": "a", "azimuth": "0"}
-    assert not viewers(town(tmp_path, [north], [WALL]))["north"].maybe
+    assert not Sight(town(tmp_path, [north], [WALL])).viewers()["north"].maybe
     beside = [(x + 4.9, y) for x, y in WALL]
-    assert viewers(town(tmp_path, [north], [beside]))["north"] == Viewers(
+    assert Sight(town(tmp_path, [north], [beside])).viewers()["north"] == Viewers(
         frozenset(), frozenset({A})
     ), "along a wall nobody can tell"
     under = [(x, y - 8.5) for x, y in WALL]
-    assert viewers(town(tmp_path, [north], [under]))["north"].maybe == {A}, "its own building"
+    assert Sight(town(tmp_path, [north], [under])).viewers()["north"].maybe == {A}, (
+        "its own building"
+    )
