@@ -106,7 +106,20 @@ def explained(plan: PlanRecord) -> list[str]:
         f"现已覆盖 seen now: {seen:.6g} / {total:.6g}（{already.get('cameras', 0)} 路 cameras）",
         f"像素密度 pixel density: {result.get('ladder', '')}",
         "二维模型，不含地形、建筑高度与植被。2D: no terrain, heights or plants.",
+        *_after_turns(result),
         *result.get("notes", ()),
+    ]
+
+
+def _after_turns(result: Mapping[str, Any]) -> list[str]:
+    """What is left for the sites when the standing cameras are turned first."""
+    turns = result.get("reaim", ())
+    if not turns or "gain_after_reaim" not in result:
+        return []
+    won, left = result["reaim_net"], result["gain_after_reaim"]
+    return [
+        f"先调向 {len(turns)} 路净增 turning {len(turns)} cameras first wins: {won:.6g}",
+        f"调向后本方案新增权重 gain of this plan after these turns: {left:.6g}",
     ]
 
 

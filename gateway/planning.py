@@ -5,8 +5,8 @@ Blocks for seconds: the command runs it in its own process, the service in a chi
 
 import time
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,8 @@ class Source(StrEnum):
     """The list, where there is one; else the existing sites."""
     LIST = "list"
     EXISTING = "existing"
+    BOTH = "both"
+    """The list, and the existing sites that it does not name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +132,15 @@ def existing_sites(inventory: Inventory) -> tuple[CandidateSite, ...]:
 
 
 def candidates_of(
-    source: Source, inventory: Inventory, places: PlaceList
+    source: Source, inventory: Inventory, places: PlaceList, near_m: float = 0.0
 ) -> tuple[Source, tuple[CandidateSite, ...]]:
     """The candidate sites, and where they came from.
+
+    Args:
+        source: where to look.
+        inventory: with the standing cameras.
+        places: with the list, if there is one.
+        near_m: existing sites no further from a listed one are left out beside it.
 
     Raises:
         UsageError: a list is asked for, and there is none.
@@ -143,7 +151,31 @@ def candidates_of(
         )
     if source is Source.EXISTING or not places.candidates:
         return Source.EXISTING, existing_sites(inventory)
-    return Source.LIST, tuple(places.candidates.values())
+    listed = tuple(places.candidates.values())
+    if source is not Source.BOTH:
+        return Source.LIST, listed
+    return Source.BOTH, (*listed, *_apart(existing_sites(inventory), listed, near_m))
+
+
+def _apart(
+    sites: Sequence[CandidateSite], listed: Sequence[CandidateSite], near_m: float
+) -> Iterator[CandidateSite]:
+    """The sites that are no listed one: of those the list knows more, and one is enough."""
+    import numpy as np
+    import shapely
+
+    from gateway.domain.coverage.line_of_sight import point_shapes
+    from gateway.domain.coverage.plane import DISTRICT
+
+    def points(of: Sequence[CandidateSite]) -> "np.ndarray[Any, Any]":
+        lonlat = np.array([(s.longitude, s.latitude) for s in of], dtype=np.float64)
+        return point_shapes(DISTRICT.to_xy(lonlat.reshape(-1, 2)))
+
+    near, _ = shapely.STRtree(points(listed)).query(
+        points(sites), predicate="dwithin", distance=near_m
+    )
+    known, ids = set(near.tolist()), {site.id for site in listed}
+    yield from (s for n, s in enumerate(sites) if n not in known and s.id not in ids)
 
 
 class Planner:
@@ -202,11 +234,11 @@ class Planner:
         from gateway.domain.planning.problem import Limits
         from gateway.domain.planning.reaim import reaim
         from gateway.domain.planning.sight_lines import seen_from_beside
-        from gateway.domain.planning.solve import Task, solve
+        from gateway.domain.planning.solve import Task, gains_in_order, solve
 
         began = time.monotonic()
         catalogue = load_catalogue()
-        source, sites = candidates_of(request.candidates, self.inventory, self.places)
+        source, sites = candidates_of(request.candidates, self.inventory, self.places, self.visit_m)
         seen = np.bincount(self.sees.index, minlength=len(self.scene.points.weight))
         xy = self.plane.to_xy(np.array([(s.longitude, s.latitude) for s in sites]))
         wanted = np.flatnonzero((seen == 0) | ((seen == 1) & (request.backup > 0)))
@@ -216,23 +248,35 @@ class Planner:
         cost = [catalogue.default_cost if s.cost is None else s.cost for s in sites]
         limits = Limits(request.sites, request.budget, request.per_site, request.backup)
         prepared = time.monotonic()
+        task = Task(
+            options.covers, options.site, np.array(cost, dtype=np.float64),
+            self.scene.points.weight, seen.astype(np.int32), limits,
+            seen_from_beside(self.scene, self.sees, xy, self.visit_m),
+        )  # fmt: skip
         solution = solve(
-            Task(
-                options.covers, options.site, np.array(cost, dtype=np.float64),
-                self.scene.points.weight, seen.astype(np.int32), limits,
-                seen_from_beside(self.scene, self.sees, xy, self.visit_m),
-            ),
+            task,
             lambda share: told(PREPARED + (0.9 - PREPARED) * share),
             lambda: time.monotonic() - began > request.time_limit_s,
-        )  # fmt: skip
+        )
         solved = time.monotonic()
-        turns = reaim(self.scene, self.sees, catalogue.azimuths)
+        aimed = reaim(self.scene, self.sees, catalogue.azimuths)
+        then = replace(
+            task,
+            seen=np.bincount(aimed.sees.index, minlength=len(seen)).astype(np.int32),
+            beside=seen_from_beside(self.scene, aimed.sees, xy, self.visit_m),
+        )
+        left = gains_in_order(then, [one.options for one in solution.sites])
         shaped = _Shaped(self, sites, options, xy, catalogue.default_cost, seen)
         ended = time.monotonic()
         told(1.0)
+        result = shaped.result(solution, source)
+        for row, gain in zip(result["sites"], left, strict=True):
+            row["gain_after_reaim"] = gain
         return {
-            **shaped.result(solution, source),
-            "reaim": [{**asdict(turn), "net": turn.net} for turn in turns],
+            **result,
+            "reaim": [{**asdict(turn), "net": turn.net} for turn in aimed.turns],
+            "reaim_net": sum(turn.net for turn in aimed.turns),
+            "gain_after_reaim": sum(left),
             "ladder": self.scene.optics.ladder.name,
             "seconds": {
                 "prepare": round(prepared - began, 3),
@@ -363,6 +407,10 @@ class _Shaped:
             "cost": sum(not row["cost_known"] for row in rows),
         }
         notes = []
+        if source is Source.BOTH:
+            notes.append(
+                "清单点位与现有杆位一并比选。Listed and existing sites were compared together."
+            )
         if source is Source.EXISTING:
             listed = (
                 ""

@@ -1,6 +1,6 @@
 """A plan: greedy, exchanges and the bound together, and how far from the best it can be at most."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -142,6 +142,22 @@ def helpful(task: Task) -> Csr:
         keep &= ~(twins & (task.seen[covers.index] == 1))
     before = np.concatenate(([0], np.cumsum(keep))).astype(np.int32)
     return Csr(before[covers.start], covers.index[keep])
+
+
+def gains_in_order(task: Task, sites: Iterable[Sequence[int]]) -> list[float]:
+    """What each site adds beside those before it, counted anew.
+
+    Args:
+        task: how things stand; they need not stand as when the sites were chosen.
+        sites: the options at each.
+    """
+    covers, views, found = helpful(task), task.seen.copy(), []
+    for options in sites:
+        rows = np.unique(np.concatenate([covers.of(option) for option in options]))
+        share = np.where(views[rows] == 0, 1.0, task.limits.backup * (views[rows] == 1))
+        found.append(float((task.weight[rows] * share).sum()))
+        views[rows] += 1
+    return found
 
 
 def _prove(
