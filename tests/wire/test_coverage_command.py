@@ -243,7 +243,7 @@ def test_drafts_do_not_count_and_the_headline_says_how_to_accept_them(
 ) -> None:
     monkeypatch.setattr(out, "width", 200)
     shape = dict.fromkeys(("places", "cameras", "blind_spots", "lost_area_m2"), 0)
-    summary({**shape, "listed": False, "drafts": 7, "parts": [], "as_of": at(0)},
+    summary({**shape, "listed": False, "ladder": "x", "drafts": 7, "parts": [], "as_of": at(0)},
             CoverageBy.KIND, {})  # fmt: skip
     told = capsys.readouterr().out
     assert "7 处草稿" in told
