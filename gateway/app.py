@@ -66,6 +66,7 @@ class Service:
         self.pushing: Pushing | None = None
         self.center_secrets = read_secrets(settings.center)
         self.deliverers: tuple[Deliverer, ...] = ()
+        self.alerts_committed: list[Callable[[], None]] = []
         self.center: CenterLoop | None = None
         self.address: tuple[str, int] = ("", 0)
 
@@ -150,6 +151,8 @@ class Service:
         """Alerts were committed."""
         for deliverer in self.deliverers:
             deliverer.wake()
+        for wake in self.alerts_committed:
+            wake()
 
     def make_pulling(self, pipeline: Pipeline, inventory: Inventory) -> Pulling | None:
         """The source of the fleet's own events; None where it is switched off."""
@@ -237,6 +240,7 @@ class Service:
             desk=pipeline.desk,
             center=self.center,
             center_secrets=self.center_secrets,
+            alerts_committed=self.alerts_committed,
         )
 
     def stages(self, pipeline: Pipeline) -> dict[str, Stage]:

@@ -273,6 +273,11 @@ class MemoryEvents:
         ]
         return found[:limit]
 
+    async def last_cursor(self) -> int:
+        """Cursor of the newest alert that is still there; 0 = there is none."""
+        self._home.check_open()
+        return max((alert.cursor for alert in self._alerts.values()), default=0)
+
     # --- the loop back
     async def gathered(self, keys: Sequence[str]) -> Sequence[Alert]:
         """What digests gather, oldest first: pending ones, and those of `keys`."""

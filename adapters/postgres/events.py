@@ -164,6 +164,10 @@ class PostgresEvents:
         """Alerts in order of cursor: who has seen one has seen all smaller ones."""
         return await outbox.listed(self._database, after_cursor, limit, key, state, recipient)
 
+    async def last_cursor(self) -> int:
+        """Cursor of the newest alert that is still there; 0 = there is none."""
+        return int(await self._database.value(SQL["last_cursor"]))
+
     async def gathered(self, keys: Sequence[str]) -> Sequence[Alert]:
         """What digests gather, oldest first: pending ones, and those of `keys`."""
         return await outbox.gathered(self._database, keys)

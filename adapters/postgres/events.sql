@@ -108,6 +108,9 @@ FROM unnest($1::text[], $2::text[], $3::integer[], $4::timestamptz[], $5::timest
     AS s (id, state, attempts, next_at, delivered_at, superseded_by, reason)
 WHERE a.id = s.id AND a.state IN ('pending', 'dead');
 
+-- name: last_cursor
+SELECT coalesce(max(cursor), 0) FROM sightline.alerts;
+
 -- name: list_alerts
 -- $1 behind this cursor, $2 incident key, $3 state, $5 recipient ("" = all).
 SELECT * FROM sightline.alerts

@@ -186,6 +186,10 @@ class EventStore(Protocol):
         """Alerts in order of cursor: the pull feed of centers that cannot receive. "" = all."""
         ...
 
+    async def last_cursor(self) -> int:
+        """Cursor of the newest alert that is still there; 0 = there is none."""
+        ...
+
     async def gathered(self, keys: Sequence[str]) -> Sequence[Alert]:
         """What digests gather (recipient `digest:…`), oldest first: pending ones, and those of `keys`."""
         ...

@@ -3,13 +3,13 @@
 The id of an event is the cursor of its message: it stands in the store, so it means the same after a restart.
 """
 
-import asyncio
 from datetime import datetime
 
 from aiohttp import web
 
 from gateway.errors import StoreUnavailable
 from gateway.web.access import Access, Route
+from gateway.web.alert_watch import WATCH
 from gateway.web.auth import CONTEXT
 from gateway.web.params import NUMBER_DIGITS, Params
 from gateway.web.reply import encode, iso
@@ -18,7 +18,8 @@ from gateway.web.stream import EventStream, counted, event
 
 PAGE = 100
 """Messages of one read of the store, and of one write to the reader."""
-LOOK_S = 1.0
+WAIT_S = 1.0
+"""Token and comments are looked at so often, and the store, while it is away or the reader far behind."""
 FEED = "feed"
 
 
@@ -43,7 +44,9 @@ class AlertStream(EventStream):
     def __init__(self, request: web.Request, recipient: str) -> None:
         super().__init__(request)
         self._recipient = recipient
+        self._watch = request.app[WATCH]
         self._after = 0
+        """Nothing of this recipient up to this cursor is missing."""
 
     async def run(self, asked: str) -> web.StreamResponse:
         """Send until the reader goes, is too slow, or its token ends.
@@ -58,7 +61,8 @@ class AlertStream(EventStream):
         content = {"after": self._after, "as_of": iso(self._now())}
         try:
             if await self.send(b"retry: 3000\n\n" + event(name, encode(content))):
-                await self._follow()
+                async with self._watch.following():
+                    await self._follow()
         except ConnectionResetError:
             pass  # the reader went away
         return self.response
@@ -82,7 +86,7 @@ class AlertStream(EventStream):
         clock = self.request.app[CONTEXT].clock
         told = commented = clock.now()
         while True:
-            page = await self._page()
+            page, upto = await self._page()
             out = b"".join(event("alert", data, str(cursor)) for cursor, data in page)
             now = clock.now()
             if now - told >= limits.as_of_s:
@@ -94,16 +98,24 @@ class AlertStream(EventStream):
                 out += b": still here\n\n"
             if out and not await self.send(out):
                 return
-            if page:
-                self._after = page[-1][0]
+            self._after = upto
             if len(page) < PAGE:
-                await asyncio.sleep(LOOK_S)
+                await self._watch.wait(upto, WAIT_S)
 
-    async def _page(self) -> list[tuple[int, bytes]]:
-        try:
-            return await self._read(self._after, PAGE)
-        except StoreUnavailable:
-            return []  # looked for again; what stands there waits
+    async def _page(self) -> tuple[list[tuple[int, bytes]], int]:
+        """The next messages, and up to which cursor none is missing with them."""
+        head = self._watch.head
+        found = self._watch.after(self._after, self._recipient, PAGE)
+        if found is not None:
+            page = [(one.alert.cursor, one.data()) for one in found]
+        else:  # far behind, or nothing was read yet
+            try:
+                page = await self._read(self._after, PAGE)
+            except StoreUnavailable:
+                return [], self._after  # looked for again; what stands there waits
+        # A short page is all there is; it was read no earlier than the head that was known before.
+        known = head if head is not None and len(page) < PAGE else self._after
+        return page, max([self._after, known, *(cursor for cursor, _ in page[-1:])])
 
     def _now(self) -> datetime:
         clock = self.request.app[CONTEXT].clock

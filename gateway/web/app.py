@@ -26,6 +26,7 @@ from gateway.web import (
     stream,
 )
 from gateway.web.access import Access, Route, canonical, register, verify
+from gateway.web.alert_watch import WATCH, AlertWatch
 from gateway.web.auth import CONTEXT, SIGNED, SOURCES, TOKENS, authorize
 from gateway.web.cameras import CHECKS
 from gateway.web.console import API_POLICY, CONSOLE, POLICY, Console
@@ -110,6 +111,8 @@ def build(
     app[METRICS] = MetricsPage()
     app[KEPT] = Kept()
     app[STREAM] = Streams(context.projection, limits or StreamLimits())
+    app[WATCH] = AlertWatch(context.store)
+    context.alerts_committed.append(app[WATCH].wake)
     app[DOCUMENT] = (data_dir("config") / "openapi.json").read_bytes()
     ogc.prepare(app, app[DOCUMENT])
     app[CONSOLE] = Console(console_dir or data_dir("dashboards") / "console")

@@ -1,7 +1,7 @@
 """What the web application is given: the one place where it touches the rest of the service."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -185,6 +185,7 @@ class WebContext:
         progress_age_s: seconds since poller and judge both got on (for /livez and the watchdog).
     """
 
+        alerts_committed: what to call when this process committed alerts; the web side adds itself.
     settings: Settings
     clock: Clock
     store: Store
@@ -200,3 +201,4 @@ class WebContext:
     desk: EventDesk | None = None
     center: CenterDesk | None = None
     center_secrets: Sequence[Secret] = ()
+    alerts_committed: list[Callable[[], None]] = field(default_factory=list)

@@ -400,7 +400,9 @@ async def test_one_revision_of_an_incident_is_one_message_to_a_recipient(store: 
 
 
 async def test_alerts_are_read_behind_a_cursor_by_key_and_by_state(store: Store) -> None:
+    assert await store.events.last_cursor() == 0
     await add(store, *(alert(f"a{n}", f"k{n % 2}", 1 + n // 2) for n in range(6)))
+    assert await store.events.last_cursor() == (await store.events.alerts())[-1].cursor
     first = await store.events.alerts(limit=2)
     assert [a.id for a in first] == ["a0", "a1"]
     assert await alert_ids(store, after_cursor=first[-1].cursor) == ["a2", "a3", "a4", "a5"]

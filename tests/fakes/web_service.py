@@ -126,6 +126,7 @@ class WebService:
     intake: IntakeDesk | None = None
     desk: Desk | None = None
     center_secrets: tuple[Secret, ...] = ()
+    alerts_committed: list[Callable[[], None]] = field(default_factory=list)
     session: aiohttp.ClientSession = field(init=False)
 
     def now(self) -> datetime:
@@ -215,6 +216,7 @@ class WebService:
             desk=self.desk,
             center=None if self.desk is None else CenterLoop(self.store, self.clock, self.desk),
             center_secrets=self.center_secrets,
+            alerts_committed=self.alerts_committed,
         )
 
 
