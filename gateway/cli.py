@@ -36,6 +36,7 @@ VERBS = {
     "token": "gateway.commands.token:token",
     "audit": "gateway.commands.audit:audit",
     "posture": "gateway.commands.posture:posture",
+    "alerts": "gateway.commands.alerts:alerts",
     "mute": "gateway.commands.mute:mute",
     "rules": "gateway.commands.rules:rules",
 }

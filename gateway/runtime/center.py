@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway import dead_letters
+from gateway.dead_letters import Letters, Replayed
 from gateway.domain.alerting.loop import Answered, move_order
-from gateway.domain.alerting.retry import replayed
 from gateway.domain.alerting.rows import Alert, Receipt, WorkOrder, WorkOrderState
-from gateway.errors import Refused, SettingsError
+from gateway.errors import SettingsError
 from gateway.ports import Clock, Secret, Store
 from gateway.ports.events import AlertSink, EventChanges, SinkContext
 from gateway.registry import get
@@ -15,7 +16,6 @@ from gateway.runtime.deliverer import Deliverer, DeliveryLimits
 from gateway.runtime.desk import Desk
 from gateway.settings import CENTER, CenterSettings, Settings
 
-REVISIONS_MOST = 1_000
 ORDERS_MOST = 10_000
 
 
@@ -157,13 +157,18 @@ class CenterLoop:
             Refused: it is no dead letter, or a newer message of the incident says more.
             StoreUnavailable: it was not stored.
         """
-        rows = await self.store.events.alerts(
-            key=alert.key, recipient=alert.recipient, limit=REVISIONS_MOST
-        )
-        later = [row for row in rows if row.revision > alert.revision]
-        again = replayed(alert, later, self.clock.utc(self.clock.now()), who)
-        if isinstance(again, str):
-            raise Refused(again)
-        await self.store.events.settle_alerts([again])
+        again = await dead_letters.replay(self.store, alert, self.clock.utc(self.clock.now()), who)
         self.wake()
         return again
+
+    async def replay_all(self, wanted: Letters, who: str) -> Replayed:
+        """All dead letters that match go out again.
+
+        Raises:
+            StoreUnavailable: not all were stored; call again.
+        """
+        try:
+            now = self.clock.utc(self.clock.now())
+            return await dead_letters.replay_all(self.store, wanted, now, who)
+        finally:
+            self.wake()

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import orjson
 from aiohttp import web
 
+from gateway.dead_letters import Letters, dead_letters
 from gateway.domain.alerting.loop import order_overdue
 from gateway.domain.alerting.rows import (
     Alert,
-    AlertState,
     Receipt,
     ReceiptStep,
     WorkOrder,
@@ -32,6 +32,8 @@ from gateway.web.shapes import Json, row
 
 E = TypeVar("E", bound=StrEnum)
 CHANNELS_MOST = 200
+LETTERS = ("reason", "recipient", "key")
+"""What dead letters are found by: the fields of `Letters`, in its order."""
 MOVES = (WorkOrderState.ASSIGNED, WorkOrderState.DONE, WorkOrderState.CANCELLED)
 """Where people may take a work order; closing is the service's: it waits for a healthy device."""
 
@@ -212,17 +214,20 @@ def letter(alert: Alert) -> Json:
 
 async def list_dead_letters(request: web.Request) -> web.Response:
     """GET /api/v1/dead-letters: messages that were refused for good or given up, oldest first."""
-    params = Params(request, {"limit", "cursor"})
+    params = Params(request, {"limit", "cursor", *LETTERS})
     limit = params.limit()
+    wanted = Letters(*(params.text(name) or "" for name in LETTERS))
     params.check()
     after = params.cursor((int,))
     context = request.app[CONTEXT]
-    found = await context.store.events.alerts(
-        after_cursor=0 if after is None else after[0], limit=limit + 1, state=AlertState.DEAD
-    )
-    shown = found[:limit]
-    more = [shown[-1].cursor] if len(found) > limit else None
-    items = [letter(alert) for alert in shown]
+    found: list[Alert] = []
+    async for alert in dead_letters(context.store, wanted, 0 if after is None else after[0]):
+        found.append(alert)
+        if len(found) > limit:
+            break
+    page = found[:limit]
+    more = [page[-1].cursor] if len(found) > limit else None
+    items = [letter(alert) for alert in page]
     return await send_page(request, items, params.next_url(more), context.projection.as_of)
 
 
@@ -239,6 +244,31 @@ async def replay(request: web.Request) -> web.Response:
     async with audited(request, "alert.replay", alert.id, detail=alert.key):
         again = await center.replay(alert, who)
     return await send_json(request, letter(again), context.projection.as_of)
+
+
+async def replay_many(request: web.Request) -> web.Response:
+    """POST /api/v1/dead-letters/replay: all that match go out again; name what, or say `all`."""
+    Params(request, ()).check()
+    center = center_of(request)
+    body = await read_fields(request, (*LETTERS, "all"))
+    wanted = Letters(*(body.text(name) for name in LETTERS))
+    everything = body.given.get("all", False)
+    if not isinstance(everything, bool):
+        body.wrong("all", "must be true or false")
+    elif everything == (wanted != Letters()) and not body.errors:
+        body.wrong("all", f"say it alone, or name one of {', '.join(LETTERS)}")
+    body.check()
+    who = request[IDENTITY].token.name
+    async with audited(request, "alert.replay", "dead-letters", detail=str(wanted)):
+        done = await center.replay_all(wanted, who)
+    content = {
+        "replayed": [alert.id for alert in done.again],
+        "refused": [
+            {"id": alert.id, "key": alert.key, "reason": why} for alert, why in done.refused
+        ],
+        "more": done.more,
+    }
+    return await send_json(request, content, request.app[CONTEXT].projection.as_of)
 
 
 # --- work orders
@@ -315,6 +345,7 @@ ROUTES = (
     Route("GET", "/api/v1/alerts/{key}/receipts", list_receipts, Access.READ),
     Route("POST", "/api/v1/alerts/{key}/receipts", take_receipt, Access.CENTER),
     Route("GET", "/api/v1/dead-letters", list_dead_letters, Access.OPERATE),
+    Route("POST", "/api/v1/dead-letters/replay", replay_many, Access.OPERATE),
     Route("POST", "/api/v1/dead-letters/{id}/replay", replay, Access.OPERATE),
     Route("GET", "/api/v1/work-orders", list_orders, Access.READ),
     Route("POST", "/api/v1/work-orders", create_order, Access.OPERATE),

@@ -1,10 +1,11 @@
 """What the web application is given: the one place where it touches the rest of the service."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
+from gateway.dead_letters import Letters, Replayed
 from gateway.domain.alerting.loop import Answered
 from gateway.domain.alerting.rows import (
     Alert,
@@ -139,6 +140,10 @@ class CenterDesk(Protocol):
         """A dead letter goes out again; raises `Refused`."""
         ...
 
+    async def replay_all(self, wanted: Letters, who: str) -> Replayed:
+        """All dead letters that match go out again."""
+        ...
+
 
 class IntakeDesk(Protocol):
     """Takes messages of sensors (runtime/sensing.py)."""
@@ -185,7 +190,6 @@ class WebContext:
         progress_age_s: seconds since poller and judge both got on (for /livez and the watchdog).
     """
 
-        alerts_committed: what to call when this process committed alerts; the web side adds itself.
     settings: Settings
     clock: Clock
     store: Store
@@ -201,4 +205,3 @@ class WebContext:
     desk: EventDesk | None = None
     center: CenterDesk | None = None
     center_secrets: Sequence[Secret] = ()
-    alerts_committed: list[Callable[[], None]] = field(default_factory=list)

@@ -240,6 +240,61 @@ async def test_a_dead_letter_that_a_newer_message_overtook_is_not_replayed(
     assert "says more" in answer["detail"]
 
 
+async def test_dead_letters_are_found_by_reason_recipient_and_key(service: WebService) -> None:
+    now = service.now()
+    rows = [
+        replace(message(key, 1, now, recipient=to), state=AlertState.DEAD, reason=reason)
+        for key, to, reason in (
+            ("d1", "center", "401 Unauthorized"),
+            ("d2", "duty", "401 Unauthorized"),
+            ("d3", "center", "410 Gone"),
+        )
+    ]
+    await put(service.store, *rows)
+
+    async def keys(query: str) -> list[str]:
+        page = await service.get(f"/api/v1/dead-letters?{query}", Role.OPERATOR)
+        return [item["key"] for item in page["items"]]
+
+    assert await keys("reason=unauthorized") == ["d1", "d2"]
+    assert await keys("reason=401&recipient=duty") == ["d2"]
+    assert await keys("key=d3") == ["d3"]
+    first = await service.get("/api/v1/dead-letters?reason=401&limit=1", Role.OPERATOR)
+    second = await service.get(first["next"], Role.OPERATOR)
+    assert [item["key"] for item in (*first["items"], *second["items"])] == ["d1", "d2"]
+    assert second["next"] is None
+
+
+async def test_dead_letters_that_match_are_sent_again_in_one_call(service: WebService) -> None:
+    now = service.now()
+    rows = [
+        replace(message(f"d{n}", 1, now), state=AlertState.DEAD, reason=reason)
+        for n, reason in enumerate(("401", "410 Gone", "401"))
+    ]
+    over = replace(message("d4", 1, now), state=AlertState.DEAD, reason="401")
+    told = replace(message("d4", 2, now, AlertPhase.CLOSE), state=AlertState.DELIVERED)
+    await put(service.store, *rows, over, told)
+    path = "/api/v1/dead-letters/replay"
+
+    wrongs: tuple[dict[str, Any], ...] = (
+        {}, {"all": False}, {"all": True, "reason": "401"}, {"all": 1}, {"ids": []},
+    )  # fmt: skip
+    for wrong in wrongs:
+        assert (await service.call("POST", path, Role.OPERATOR, json=wrong))[0] == 400, wrong
+    assert (await service.call("POST", path, Role.VIEWER, json={"all": True}))[0] == 403
+    body = {"reason": "401"}
+    status, done, _ = await service.call("POST", path, Role.OPERATOR, json=body)
+    assert (status, done["replayed"], done["more"]) == (200, [rows[0].id, rows[2].id], False)
+    assert [one["id"] for one in done["refused"]] == [over.id]
+    _, rest, _ = await service.call("POST", path, Role.OPERATOR, json={"all": True})
+
+    assert rest["replayed"] == [rows[1].id]
+    due = await service.store.events.due_alerts("center", service.now(), 10)
+    assert {row.id for row in rows} <= {alert.id for alert in due}
+    lines = [line for line in await service.store.audit() if line.action == "alert.replay"]
+    assert [line.detail for line in lines] == ["all", "reason '401'"]
+
+
 async def test_pages_of_dead_letters_join(service: WebService) -> None:
     now = service.now()
     dead = [replace(message(f"d{n}", 1, now), state=AlertState.DEAD) for n in range(5)]
