@@ -3,7 +3,8 @@
     broker --QoS 1--> arrivals --batch--> SensorIntake --events--> deliver --stored--> acknowledge, in order
 
 The broker keeps our session: what we did not acknowledge comes again after a reconnect or a restart,
-under the same packet id. At most `in_flight` messages are on their way (receive maximum), so
+under the same packet id and with DUP set (`adapters/mqtt_marks.py`). At most `in_flight` messages are on
+their way (receive maximum), so
 a slow store makes the broker wait, not our memory grow.
 """
 
@@ -11,15 +12,18 @@ import asyncio
 import random
 import ssl
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import aiomqtt
 import structlog
+from paho.mqtt.client import Client as PahoClient
+from paho.mqtt.client import ConnectFlags, MQTTMessage
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from adapters.mqtt_marks import FILE, Marks
 from gateway.domain.event import Event, EventSource
 from gateway.domain.sensor_mapping import PAYLOAD_MOST, Message
 from gateway.errors import StoreUnavailable
@@ -60,6 +64,42 @@ class Arrivals(Queue):
         super().put_nowait(item)
 
 
+class Hearing:
+    """What aiomqtt 2.5 does not tell, paho below it does: whether a session is new, what is sent again.
+
+    Args:
+        client: not yet connected.
+        marks: told of a new session.
+
+    Attributes:
+        again: packet ids whose message was sent again; no other has them until we acknowledged it.
+    """
+
+    def __init__(self, client: aiomqtt.Client, marks: Marks) -> None:
+        self.again: set[int] = set()
+        self._marks = marks
+        paho = client._client  # noqa: SLF001 - see above
+        self._connected: Callable[..., Any] = cast("Callable[..., Any]", paho.on_connect)
+        self._heard: Callable[..., Any] = cast("Callable[..., Any]", paho.on_message)
+        paho.on_connect, paho.on_message = self._on_connect, self._on_message
+
+    def _on_connect(
+        self,
+        client: PahoClient,
+        data: Any,  # noqa: ANN401 - paho's
+        flags: ConnectFlags,
+        *more: Any,  # noqa: ANN401 - paho's
+    ) -> None:
+        if not flags.session_present:
+            self._marks.forget()
+        self._connected(client, data, flags, *more)
+
+    def _on_message(self, client: PahoClient, data: Any, message: MQTTMessage) -> None:  # noqa: ANN401
+        if message.qos:
+            (self.again.add if message.dup else self.again.discard)(message.mid)
+        self._heard(client, data, message)
+
+
 def acknowledge_by_hand(client: aiomqtt.Client) -> Callable[[Sequence[aiomqtt.Message]], None]:
     """Stop a client from acknowledging what it receives; returns what acknowledges instead.
 
@@ -93,6 +133,10 @@ class MqttSource:
         """Messages that came and are not acknowledged."""
         self.acknowledged = 0
         """Messages acknowledged since the start."""
+        broker, folder = context.broker, context.state_dir
+        session = f"{broker.host}:{broker.port} {broker.client_id}"
+        file = None if folder is None else folder / FILE
+        self._marks = Marks(file, session, broker.in_flight)
 
     async def run(self) -> None:
         """Bring events until cancelled; reconnects with back-off and jitter."""
@@ -120,6 +164,7 @@ class MqttSource:
         arrivals = Arrivals()
         client = make_client(self._broker, arrivals)
         acknowledge = acknowledge_by_hand(client)
+        hearing = Hearing(client, self._marks)
         async with client:
             granted = await client.subscribe(subscriptions(self._broker))
             refused = [str(code) for code in granted if _code(code) >= FAILURE]
@@ -134,23 +179,26 @@ class MqttSource:
                     batch.append(arrivals.get_nowait())
                 self.waiting = len(batch) + arrivals.qsize()
                 MQTT_UNACKNOWLEDGED.set(self.waiting)
-                await self._store(await self._read(batch))
+                events = await self._read(batch, hearing.again)
+                self._marks.write()
+                await self._store(events)
                 acknowledge(batch)
                 self.acknowledged += len(batch)
                 self.waiting = arrivals.qsize()
                 MQTT_UNACKNOWLEDGED.set(self.waiting)
 
-    async def _read(self, batch: Sequence[aiomqtt.Message]) -> list[Event]:
+    async def _read(self, batch: Sequence[aiomqtt.Message], again: Collection[int]) -> list[Event]:
         """The events in a batch, in order."""
         clock, events = self._context.clock, []
         for n, raw in enumerate(batch):
             if n % SLICE == SLICE - 1:
                 await asyncio.sleep(0)
             now = clock.utc(clock.now())
-            # The packet id is the same when the broker sends a message again (QoS 1).
-            mark = str(raw.mid) if raw.qos else now.isoformat()
-            payload = bytes(raw.payload)
-            message = Message(raw.topic.value, payload, now, EventSource.MQTT, mark)
+            topic, payload = raw.topic.value, bytes(raw.payload)
+            mark = now.isoformat()
+            if raw.qos:
+                mark = self._marks.of(raw.mid, topic, payload, again=raw.mid in again)
+            message = Message(topic, payload, now, EventSource.MQTT, mark)
             found = self._context.sensors.read(message)
             if isinstance(found, Event):
                 events.append(found)

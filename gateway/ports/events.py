@@ -398,9 +398,11 @@ class MqttContext:
     Attributes:
         sensors: reads the messages; shared with the HTTP intake.
         deliver: gets the events; their messages are acknowledged when it returned.
+        state_dir: where the source keeps what must outlive a crash; None = nowhere.
     """
 
     broker: MqttBroker
     sensors: SensorIntake
     deliver: Deliver
     clock: "Clock"
+    state_dir: Path | None = None

@@ -73,7 +73,9 @@ class Sensing:
         self._atlas = atlas
         self._source: EventSourcePort | None = None
         if settings.mqtt.host:
-            context = MqttContext(broker_of(settings.mqtt), self.sensors, deliver, clock)
+            context = MqttContext(
+                broker_of(settings.mqtt), self.sensors, deliver, clock, settings.store.state_dir
+            )
             self._source = get("sightline.event_sources", "mqtt")(context)
 
     @property

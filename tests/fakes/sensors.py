@@ -42,7 +42,8 @@ class Shelf:
 
     Attributes:
         is_away: every call raises `StoreUnavailable`.
-        is_slow: calls wait while this event is not set.
+        goes_on: calls wait while this event is not set.
+        goes_on_after: likewise, when the events are kept already.
         calls: sizes of the batches that were given.
     """
 
@@ -53,6 +54,8 @@ class Shelf:
         self.is_away = False
         self.goes_on = asyncio.Event()
         self.goes_on.set()
+        self.goes_on_after = asyncio.Event()
+        self.goes_on_after.set()
 
     async def deliver(self, events: Sequence[Event]) -> None:
         """As the desk's."""
@@ -63,6 +66,7 @@ class Shelf:
             raise StoreUnavailable("switched off by the test")
         for event in events:
             self.events.setdefault(event.id, event)
+        await self.goes_on_after.wait()
 
     async def until(self, count: int, within_s: float = 10.0) -> list[Event]:
         """Wait for so many events."""
@@ -81,10 +85,10 @@ def intake(sensors: Sequence[Sensor]) -> SensorIntake:
 
 @contextlib.asynccontextmanager
 async def listening(
-    to: MqttBroker, sensors: SensorIntake, shelf: Shelf
+    to: MqttBroker, sensors: SensorIntake, shelf: Shelf, folder: Path | None = None
 ) -> AsyncIterator[MqttSource]:
     """The real source at work; it is subscribed when this is entered."""
-    source = MqttSource(MqttContext(to, sensors, shelf.deliver, SystemClock()))
+    source = MqttSource(MqttContext(to, sensors, shelf.deliver, SystemClock(), folder))
     work = asyncio.create_task(source.run())
     try:
         async with asyncio.timeout(10):

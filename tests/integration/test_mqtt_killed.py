@@ -23,10 +23,10 @@ TESTS = Path(__file__).parents[1]
 
 
 @contextlib.asynccontextmanager
-async def child(port: int, dsn: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def child(port: int, dsn: str, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     """The gateway's side, subscribed; killed at the end."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "fakes.mqtt_child", str(port), dsn,
+        sys.executable, "-m", "fakes.mqtt_child", str(port), dsn, str(folder),
         stdout=subprocess.PIPE, cwd=TESTS,
     )  # fmt: skip
     try:
@@ -82,15 +82,15 @@ async def test_a_killed_gateway_loses_nothing_and_tells_nothing_twice(
     dsn = await embedded.fresh()
     ended = asyncio.Event()
     async with broker(tmp_path) as mosquitto, MqttLine("127.0.0.1", mosquitto.port) as line:
-        async with child(mosquitto.port, dsn):
+        async with child(mosquitto.port, dsn, tmp_path):
             work = asyncio.create_task(press(line, rng, ended))
             await asyncio.sleep(rng.uniform(0.05, 0.6))
         for _n in range(KILLS - 1):
-            async with child(mosquitto.port, dsn):
+            async with child(mosquitto.port, dsn, tmp_path):
                 await asyncio.sleep(rng.uniform(0.0, 0.6))
         ended.set()
         pressed = await work
-        async with child(mosquitto.port, dsn):
+        async with child(mosquitto.port, dsn, tmp_path):
             rows = await until_stored(dsn, sum(pressed.values()))
     await embedded.drop(dsn)
 

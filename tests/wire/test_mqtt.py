@@ -111,6 +111,50 @@ async def test_five_presses_of_a_button_without_ids_are_five_events(tmp_path: Pa
     assert {event.active for event in events} == {None}
 
 
+async def test_the_same_press_under_the_same_packet_id_counts_in_a_new_session(
+    tmp_path: Path,
+) -> None:
+    shelf = Shelf()
+    async with broker(tmp_path) as mosquitto, MqttLine("127.0.0.1", mosquitto.port) as line:
+        for number in (1, 2):
+            async with listening(at(mosquitto.port), intake(ALL), shelf, tmp_path):
+                await line.send(SOS.topic, b"PRESS")
+                await shelf.until(number)
+                await asyncio.sleep(0.1)  # acknowledged
+            # The broker forgets the session, as after its end or a start without persistence.
+            async with aiomqtt.Client(
+                "127.0.0.1", mosquitto.port, identifier="gateway-1",
+                protocol=aiomqtt.ProtocolVersion.V5, clean_start=True,
+            ):  # fmt: skip
+                pass
+
+    assert len(shelf.events) == 2
+
+
+async def test_what_was_stored_and_not_acknowledged_comes_again_as_the_same_event(
+    tmp_path: Path,
+) -> None:
+    shelf = Shelf()
+    async with broker(tmp_path) as mosquitto, MqttLine("127.0.0.1", mosquitto.port) as line:
+        async with listening(at(mosquitto.port), intake(ALL), shelf, tmp_path):
+            await line.send(SOS.topic, b"PRESS")
+            await shelf.until(1)
+            await asyncio.sleep(0.1)
+            shelf.goes_on_after.clear()  # stored, but our answer does not come
+            await line.send(SOS.topic, b"PRESS")
+            await shelf.until(2)
+        shelf.goes_on_after.set()
+        calls = len(shelf.calls)
+        async with listening(at(mosquitto.port), intake(ALL), shelf, tmp_path):
+            async with asyncio.timeout(10):
+                while len(shelf.calls) == calls:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            await line.send(SOS.topic, b"PRESS")
+            await shelf.until(3)
+
+    assert len(shelf.events) == 3
+
+
 async def test_messages_wait_at_the_broker_while_we_are_away(tmp_path: Path) -> None:
     shelf = Shelf()
     async with broker(tmp_path) as mosquitto, MqttLine("127.0.0.1", mosquitto.port) as line:
