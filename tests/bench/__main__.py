@@ -27,6 +27,7 @@ PARTS = (
     "pages",
     "dead",
     "coverage",
+    "coverage_growth",
     "memory",
     "pulls",
     "coverage_live",
@@ -97,6 +98,12 @@ def _coverage() -> object:
     return coverage_build.measure()
 
 
+def _coverage_growth() -> object:
+    from bench import coverage_build, coverage_live
+
+    return {"build": coverage_build.growth(), "change": coverage_live.growth()}
+
+
 def _memory() -> object:
     from bench import memory
 
@@ -165,6 +172,7 @@ RUN: dict[str, Callable[[], object]] = {
     "pages": _pages,
     "dead": _dead,
     "coverage": _coverage,
+    "coverage_growth": _coverage_growth,
     "memory": _memory,
     "pulls": _pulls,
     "linking": _linking,
@@ -191,6 +199,8 @@ GOALS: tuple[tuple[str, str, float, tuple[str, ...]], ...] = (
     ("warm sweep of the fleet, CPU-s", "<=", 2.4, ("sweep", "warm_cpu_s")),
     ("CPU a warm check, ms", "<=", 0.20, ("sweep", "warm_ms_per_check")),
     ("wall of a cold sweep, 30 ms latency, 3 % dead, s", "<=", 6, ("slow", "wall_s")),
+    ("CPU a cold check, three fleets to one", "<=", 1.2, ("growth", "ratios", "cold_3x")),
+    ("CPU a recorded check, ten fleets to one", "<=", 1.2, ("growth", "ratios", "recorded_10x")),
     ("place to its cells, country, ms", "<=", 0.2, ("linking", "link", "country_ms")),
     ("place to its cells, city, ms", "<=", 0.2, ("linking", "link", "city_ms")),
     ("storm of signals, CPU µs each", "<=", 50, ("linking", "storm", "cpu_us_a_signal")),
@@ -211,7 +221,13 @@ GOALS: tuple[tuple[str, str, float, tuple[str, ...]], ...] = (
     ("demo: death to confirmed outage p99, s", "<=", 50, ("live", "demo", "detection_seconds", "p99")),
     ("demo: missed", "<=", 0, ("live", "demo", "truth", "missed")),
     ("demo: invented", "<=", 0, ("live", "demo", "truth", "invented")),
+    ("demo: cut uplink and switch that are not ONE incident", "<=", 0, ("live", "cuts", "not_one_incident")),
+    ("demo: alerts missed", "<=", 0, ("live", "demo", "alerts", "missed")),
+    ("demo: alerts linked wrongly", "<=", 0, ("live", "demo", "alerts", "mislinked")),
+    ("demo: blind spots missed", "<=", 0, ("live", "demo", "blind_spots", "missed")),
+    ("demo: blind spots invented", "<=", 0, ("live", "demo", "blind_spots", "invented")),
     ("lateness p99 of the healthy, 30 % SYN-dropped, s", "<=", 1, ("dead", "lateness_p99_s")),
+    ("event-loop lag p99 meanwhile, ms", "<=", 50, ("dead", "loop_lag_p99_ms")),
     ("coverage: full build with line of sight, CPU-s", "<=", 6, ("coverage", "build_cpu_s")),
     ("gateway peak RSS, fleet only, MB", "<=", 200, ("footprint", "fleet_only", "peak_mb")),
     ("gateway peak RSS, fleet and coverage, MB", "<=", 350, ("footprint", "with_coverage", "peak_mb")),
@@ -226,11 +242,13 @@ GOALS: tuple[tuple[str, str, float, tuple[str, ...]], ...] = (
     ("coverage: storm of 1,000 outages, s", "<=", 0.5, ("coverage_live", "storm", "one_batch_s")),
     ("coverage: counts wrong after 100,000 changes", "<=", 0, ("coverage_live", "walk", "wrong_counts")),
     ("coverage: area drift after 100,000 changes, m2", "<=", 1, ("coverage_live", "walk", "area_drift_m2")),
+    ("coverage: CPU a camera built, ten districts to one", "<=", 1.2, ("coverage_growth", "build", "each_camera")),
+    ("coverage: a change p50, ten districts to one", "<=", 1.2, ("coverage_growth", "change", "ratio")),
     ("plan: 50 of 5,000 poles, 8 directions, s", "<=", 2, ("plan", "one_lens", "solve_s")),
     ("plan: its proven gap, %", "<=", 2, ("plan", "one_lens", "gap_percent")),
     ("plan: lenses, three a site, backup, s", "<=", 15, ("plan", "all_together", "solve_s")),
     ("plan: a change by hand, s", "<=", 0.2, ("plan", "what_if_s")),
-    ("event-loop lag p99, ms", "<=", 50, ("live", "demo", "loop_lag_ms", "p99")),
+    ("demo: event-loop lag p99, ms", "<=", 50, ("live", "demo", "loop_lag_ms", "p99")),
     ("summary p99 while polling, ms", "<=", 50, ("live", "api", SUMMARY, "p99_ms")),
     ("page of cameras p99 while polling, ms", "<=", 50, ("live", "api", PAGE, "p99_ms")),
 )  # fmt: skip

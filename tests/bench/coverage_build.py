@@ -14,6 +14,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,13 +39,16 @@ CODES = "46153728"
 """`direction_type` by eighths of the circle, clockwise from north."""
 
 
-def spots(rng: np.random.Generator, count: int) -> Floats:
-    """Where cameras stand and places lie: core, towns, villages."""
-    core = rng.uniform(-CORE_M / 2, CORE_M / 2, (round(count * 0.55), 2))
-    found = [core]
-    for share, middles, spread_m in ((0.25, TOWNS, 500.0), (0.20, VILLAGES, 250.0)):
-        number = round(count * share) if middles == TOWNS else count - sum(map(len, found))
-        middle = rng.uniform(-DISTRICT_M / 2, DISTRICT_M / 2, (middles, 2))
+def spots(rng: np.random.Generator, count: int, times: float = 1.0) -> Floats:
+    """Where cameras stand and places lie: core, towns, villages; `times` as much land and as many of them."""
+    core_m, district_m = CORE_M * times**0.5, DISTRICT_M * times**0.5
+    found = [rng.uniform(-core_m / 2, core_m / 2, (round(count * 0.55), 2))]
+    towns, villages = max(1, round(TOWNS * times)), max(1, round(VILLAGES * times))
+    for number, middles, spread_m in (
+        (round(count * 0.25), towns, 500.0),
+        (count - round(count * 0.55) - round(count * 0.25), villages, 250.0),
+    ):
+        middle = rng.uniform(-district_m / 2, district_m / 2, (middles, 2))
         found.append(rng.normal(middle[rng.integers(0, middles, number)], spread_m))
     xy: Floats = np.concatenate(found)
     return xy
@@ -71,22 +75,24 @@ def cameras(rng: np.random.Generator, at: Floats) -> Iterator[Camera]:
         )  # fmt: skip
 
 
-def cells(rng: np.random.Generator, count: int) -> Iterator[GridCell]:
+def cells(rng: np.random.Generator, count: int, times: float = 1.0) -> Iterator[GridCell]:
     """The areas nearest to as many middles: small in the core, large in the dunes."""
-    middles = shapely.multipoints(spots(rng, count))
-    edge = shapely.box(-DISTRICT_M / 2, -DISTRICT_M / 2, DISTRICT_M / 2, DISTRICT_M / 2)
+    middles = shapely.multipoints(spots(rng, count, times))
+    half_m = DISTRICT_M * times**0.5 / 2
+    edge = shapely.box(-half_m, -half_m, half_m, half_m)
     areas = shapely.get_parts(shapely.voronoi_polygons(middles, extend_to=edge))
     for number, area in enumerate(shapely.intersection(areas, edge)):
         rings = (tuple(tuple(at) for at in DISTRICT.to_lonlat(area.exterior.coords).tolist()),)
         yield GridCell(GridId(f"g{number}"), "", DivisionCode("610802001001"), (rings,))
 
 
-def buildings(rng: np.random.Generator, count: int) -> Iterator[Footprint]:
+def buildings(rng: np.random.Generator, count: int, times: float = 1.0) -> Iterator[Footprint]:
     """Turned rectangles on a jittered lattice of the core: none touches another."""
     across = int(np.sqrt(count))
-    block = CORE_M / across
+    core_m = CORE_M * times**0.5
+    block = core_m / across
     at = np.stack(np.meshgrid(np.arange(across), np.arange(across)), -1).reshape(-1, 2)
-    middle = (at + 0.5) * block - CORE_M / 2 + rng.uniform(-0.1, 0.1, at.shape) * block
+    middle = (at + 0.5) * block - core_m / 2 + rng.uniform(-0.1, 0.1, at.shape) * block
     half = rng.uniform(0.1, 0.27, at.shape) * block
     turn = rng.uniform(0, np.pi / 2, len(at))
     corners = half[:, None, :] * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1), (-1, -1)])
@@ -98,10 +104,12 @@ def buildings(rng: np.random.Generator, count: int) -> Iterator[Footprint]:
         yield Footprint(f"b{number}", {"type": "Polygon", "coordinates": [ring]})
 
 
-def places(rng: np.random.Generator, count: int, stands: Floats) -> Iterator[Place]:
+def places(
+    rng: np.random.Generator, count: int, stands: Floats, times: float = 1.0
+) -> Iterator[Place]:
     """Points of all weights, half of them near a camera; a fifth must be observed."""
     near = rng.normal(stands[rng.integers(0, len(stands), count // 2)], 40.0)
-    xy = np.concatenate((near, spots(rng, count - count // 2)))
+    xy = np.concatenate((near, spots(rng, count - count // 2, times)))
     for number, at in enumerate(DISTRICT.to_lonlat(xy).tolist()):
         kind = "school" if number % 5 == 0 else "road"
         geometry = {"type": "Point", "coordinates": at}
@@ -128,13 +136,7 @@ def measure(count: int = FULL, seed: int = 1) -> dict[str, Any]:
         built, so that figures of different models are not compared.
     """
     rng = np.random.default_rng(seed)
-    share = count / FULL
-    stands = spots(rng, count)
-    fleet = list(cameras(rng, stands))
-    grids = list(cells(rng, round(CELLS * share)))
-    told = PlaceList.of(
-        places(rng, round(PLACES * share), stands), buildings(rng, round(BUILDINGS * share))
-    )
+    fleet, grids, told = _rows(rng, count, 1.0)
     optics = load_optics()
     DISTRICT.to_xy(np.zeros((1, 2)))  # PROJ reads its tables once a process
     gc.collect()
@@ -166,6 +168,34 @@ def measure(count: int = FULL, seed: int = 1) -> dict[str, Any]:
         "pickle_mb": round(len(parcel) / 2**20, 1),
         "peak_rss_mb": round(_peak_mb(), 1),
     }
+
+
+Rows = tuple[list[Camera], list[GridCell], PlaceList]
+
+
+def _rows(rng: np.random.Generator, count: int, times: float) -> Rows:
+    """An archive of so many cameras with the cells, places and buildings that belong to them."""
+    share = count / FULL
+    stands = spots(rng, count, times)
+    fleet = list(cameras(rng, stands))
+    grids = list(cells(rng, round(CELLS * share), times))
+    told = PlaceList.of(
+        places(rng, round(PLACES * share), stands, times),
+        buildings(rng, round(BUILDINGS * share), times),
+    )
+    return fleet, grids, told
+
+
+def growth(times: int = 10, seed: int = 1) -> dict[str, float]:
+    """CPU seconds of a build of this district, and of `times` as much of everything, land included."""
+    seconds: dict[str, float] = {}
+    optics = load_optics()
+    DISTRICT.to_xy(np.zeros((1, 2)))
+    for size in (1, times):
+        fleet, grids, told = _rows(np.random.default_rng(seed), FULL * size, float(size))
+        _timed(seconds, f"build_{size}x_cpu_s", partial(build_model, fleet, grids, told, optics))
+    ratio = seconds[f"build_{times}x_cpu_s"] / seconds["build_1x_cpu_s"] / times
+    return {**seconds, "each_camera": round(ratio, 2)}
 
 
 def _current_mb() -> float:

@@ -46,7 +46,9 @@ def single_changes(model: CoverageModel, seed: int) -> dict[str, float]:
     took: list[float] = []
     for second in range(SINGLES):
         back = len(down) > DOWN_MOST * len(model.channels) or (down and chance.random() < 0.4)
-        camera = down.pop(chance.randrange(len(down))) if back else chance.randrange(CAMERAS)
+        camera = (
+            down.pop(chance.randrange(len(down))) if back else chance.randrange(len(model.channels))
+        )
         if not back:
             down.append(camera)
         one = change(model, camera, ViewState.SEEING if back else ViewState.NOT_SEEING, second)
@@ -119,3 +121,11 @@ def run() -> dict[str, Any]:
         "everybody": everybody(sparse),
         "walk": random_walk(sparse),
     }
+
+
+def growth(times: int = 10) -> dict[str, Any]:
+    """One change at a time in this fleet and in one `times` as large, as dense: flat is good."""
+    sizes = {size: district(CAMERAS * size, 1.4, points=PLACES * size) for size in (1, times)}
+    found = {size: single_changes(model, 1) for size, model in sizes.items()}
+    ratio = found[times]["p50_ms"] / found[1]["p50_ms"]
+    return {**{f"single_{size}x": one for size, one in found.items()}, "ratio": round(ratio, 2)}

@@ -73,16 +73,24 @@ def _figures(sweep: Sweep) -> dict[str, float]:
     }
 
 
-def run(cameras: int = 12_328) -> dict[str, object]:
-    """CPU a check at growing size: flat is good."""
+def run(cameras: int = 12_328) -> dict[str, dict[str, float]]:
+    """CPU a check at growing size, and `ratios` to that of one fleet: 1 = flat."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    found: dict[str, object] = {}
+    found: dict[str, dict[str, float]] = {}
     for times in (1, 3):
         with district(cameras, times=times) as (ports, _):
             sweep = uvloop.run(_cold(cameras, ports, times))
             found[f"cold_{times}x"] = _figures(sweep)
     for times in (1, 10):
         found[f"recorded_{times}x"] = _figures(uvloop.run(_recorded(cameras, times)))
+
+    def each(name: str) -> float:
+        return found[name]["ms_per_check"]
+
+    found["ratios"] = {
+        "cold_3x": round(each("cold_3x") / each("cold_1x"), 2),
+        "recorded_10x": round(each("recorded_10x") / each("recorded_1x"), 2),
+    }
     return found
 
 

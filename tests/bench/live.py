@@ -58,7 +58,12 @@ def run(cameras: int = 12_328, seed: int = 1, length_s: float = LENGTH_S) -> dic
         }
         for name, took in demo.took.items()
     }
-    return {"demo": result, "api": api}
+    cuts = result.get("truth_incidents", [])
+    return {
+        "demo": result,
+        "api": api,
+        "cuts": {"nodes": len(cuts), "not_one_incident": sum(bool(c["problems"]) for c in cuts)},
+    }
 
 
 if __name__ == "__main__":
