@@ -1,10 +1,13 @@
 """What commands write into the audit log, and how it is shown."""
 
+import asyncio
+import csv
 import json
 import os
 import pwd
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,12 +15,25 @@ import pytest
 from fakes.postgres import serving, state_dir
 from rich.console import Console
 
+from adapters.postgres.store import PostgresStore
 from gateway.commands.audit import table_of
 from gateway.commands.audited import actor
 from gateway.ports import AuditEntry
+from gateway.vault import Vault
 
-HEAD = "device_id,name,ip_address,port"
+HEAD = "device_id,name,ip_address,port,credential_set"
+LOGIN = ("district", "viewer", 'p&ss<w>"rd 榆阳 %')
 CODE = "61080200001320000001"
+
+
+async def sealed_in(dsn: str) -> Mapping[str, bytes]:
+    """The credential sets of a store, as they lie there."""
+    store = PostgresStore(dsn)
+    await store.open()
+    try:
+        return await store.load_credentials()
+    finally:
+        await store.close()
 
 
 def test_who_acts_is_the_user_of_the_system_not_what_the_environment_says(
@@ -31,8 +47,11 @@ def test_who_acts_is_the_user_of_the_system_not_what_the_environment_says(
 def test_commands_that_do_something_are_lines_of_the_audit_log(tmp_path: Path) -> None:
     cameras = tmp_path / "cameras.csv"
     # TEST-NET-1: no camera answers there, and the probe ends within its 3 s
-    cameras.write_text(f"{HEAD}\n{CODE},东门,192.0.2.1,80\n", encoding="utf-8")
-    with state_dir() as state, serving(state) as _:
+    cameras.write_text(f"{HEAD}\n{CODE},东门,192.0.2.1,80,district\n", encoding="utf-8")
+    logins = tmp_path / "logins.csv"
+    with logins.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("name", "username", "password"), LOGIN])
+    with state_dir() as state, serving(state) as (_, dsn, _):
         environ = os.environ | {"SIGHTLINE_STORE__STATE_DIR": str(state)}
 
         def sightline(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -43,20 +62,28 @@ def test_commands_that_do_something_are_lines_of_the_audit_log(tmp_path: Path) -
 
         backup = str(tmp_path / "backup.tar.gz")
         calls = (
-            ("import", str(cameras), "--yes"),
+            ("import", str(cameras), "--credentials", str(logins), "--yes"),
             ("token", "create", "desk", "--role", "viewer"),
-            ("keys", "rotate"),
+            ("keys", "rotate", "--json"),
             ("probe", CODE[:12]),
             ("probe", "nix"),
             ("backup", backup),
         )
-        assert [sightline(*call).returncode for call in calls] == [0, 0, 0, 1, 2, 0]
+        done = [sightline(*call) for call in calls]
+        assert [one.returncode for one in done] == [0, 0, 0, 1, 2, 0]
+        rotated = json.loads(done[2].stdout)
+        assert (rotated["credential_sets"], len(rotated["keys"])) == (1, 1)
+        vault = Vault.open(state / "keys")
+        assert list(vault.key_ids) == rotated["keys"]
+        (login,) = vault.unseal_all(asyncio.run(sealed_in(dsn))).values()
+        assert (login.name, login.username, login.password.reveal()) == LOGIN
         lines = json.loads(sightline("audit", "--json").stdout)["items"]
     assert [line["action"] for line in reversed(lines)] == [
         "import", "token.create", "keys.rotate", "camera.probe", "backup"
     ]  # fmt: skip
     assert {line["actor"] for line in lines} == {actor()}
     assert (lines[1]["target"], lines[0]["target"]) == (CODE, backup)
+    assert (lines[2]["target"], lines[2]["detail"]) == (rotated["keys"][0], "1 credential set")
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
