@@ -129,12 +129,22 @@ def embedded_server() -> Iterator[Server]:
         yield Server("embedded", dsn)
 
 
-def installed_postgres() -> Path | None:
-    """The folder of a PostgreSQL installed on this machine, or None."""
-    program = shutil.which("postgres")
-    if program is None:
-        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-        program = str(found[-1]) if found else None
+OLDEST = 15
+"""The oldest major version that the store is to run on (Debian 12's)."""
+
+
+def installed_postgres(packages: Path = Path("/usr/lib/postgresql")) -> Path | None:
+    """The folder of a PostgreSQL installed on this machine, or None.
+
+    The oldest that must do is the one to prove it on: a newer one is closer to the embedded one.
+    """
+    found = {
+        int(program.parents[1].name): program
+        for program in packages.glob("*/bin/postgres")
+        if program.parents[1].name.isdecimal()
+    }
+    fit = [major for major in sorted(found) if major >= OLDEST]
+    program = found[fit[0]] if fit else shutil.which("postgres")
     return Path(program).resolve().parent if program else None
 
 

@@ -3,15 +3,17 @@
 import asyncio
 import dataclasses
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 from fakes import ledger_rows
-from fakes.postgres import Server
+from fakes.absent import absent
+from fakes.postgres import OLDEST, Server, installed_postgres
 
 from adapters.postgres import migrations, rows
 from adapters.postgres.queries import SQL, parse
@@ -52,6 +54,34 @@ async def catalog(dsn: str) -> dict[str, list[tuple[Any, ...]]]:
         return {name: [tuple(r) for r in await connection.fetch(q)] for name, q in CATALOG.items()}
     finally:
         await connection.close()
+
+
+async def major_of(server: Server) -> int:
+    connection = await asyncpg.connect(server.database("postgres"))
+    try:
+        return int(await connection.fetchval("SHOW server_version_num")) // 10_000
+    finally:
+        await connection.close()
+
+
+async def test_every_test_of_both_servers_runs_on_postgresql_15_and_18(
+    embedded: Server, installed: Server, record_property: Callable[[str, object], None]
+) -> None:
+    majors = {"embedded": await major_of(embedded), "installed": await major_of(installed)}
+    record_property("PostgreSQL", majors)
+    if majors["installed"] > OLDEST:
+        absent(f"PostgreSQL {OLDEST} is not installed, the tests run on {majors['installed']}")
+    assert majors == {"embedded": 18, "installed": OLDEST}
+
+
+def test_of_several_installed_servers_the_oldest_that_must_do_is_taken(tmp_path: Path) -> None:
+    for name in ("9.6", "10", "15", "16", "17", "common"):
+        folder = tmp_path / name / "bin"
+        folder.mkdir(parents=True)
+        (folder / "postgres").touch()
+    assert installed_postgres(tmp_path) == tmp_path / "15" / "bin"
+    (tmp_path / "15" / "bin" / "postgres").unlink()
+    assert installed_postgres(tmp_path) == tmp_path / "16" / "bin"
 
 
 @pytest.fixture
