@@ -35,7 +35,7 @@ class Signing(StrEnum):
 class Quirk(StrEnum):
     """What a device gets wrong, harmlessly: none of these may open a row.
 
-    The numbers are those of the quirk list in docs/design/onvif-quirks.md.
+    The numbers are those of the quirk list in tests/data/onvif/README.md.
     """
 
     CLOCK_SKEW = "clock_skew"
