@@ -1,7 +1,7 @@
 """What the web application is given: the one place where it touches the rest of the service."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -185,6 +185,7 @@ class WebContext:
         desk: posture, mutes and rules of alerts.
         center: receipts, dead letters, work orders.
         center_secrets: those that may sign what the center posts.
+        alerts_committed: what to call when this process committed alerts; the web side adds itself.
         intake: takes messages of sensors; None where no way for them is set.
         stats: what the service measures of itself (see runtime/stats.py).
         progress_age_s: seconds since poller and judge both got on (for /livez and the watchdog).
@@ -205,3 +206,4 @@ class WebContext:
     desk: EventDesk | None = None
     center: CenterDesk | None = None
     center_secrets: Sequence[Secret] = ()
+    alerts_committed: list[Callable[[], None]] = field(default_factory=list)
