@@ -19,6 +19,11 @@ const KINDS = [
 /** The loop of an alert after it was sent. */
 const STEPS = ["received", "dispatched", "in_progress", "closed"];
 const CAMERAS = 8;
+/** Whoever reads the feed gets it there: no sending. */
+const FEED = "feed";
+/** Rows that wait for a digest stand under names that begin so. */
+const GATHERED = "digest:";
+const CENTER = "center";
 
 /** @param {{ store: Store }} props */
 export function EventsPage({ store }) {
@@ -119,15 +124,39 @@ function Detail({ store, row }) {
 function Path({ store, alerts, receipts }) {
   if (!alerts.length) return html`<p class="faint">${t("events.no_alert")}</p>`;
   const now = store.now_ms();
-  const sent = alerts.find((one) => one.state === "delivered");
-  const dead = alerts.find((one) => one.state === "dead");
   const wrong = receipts.find((one) => one.step === "false_alarm");
   const of = (/** @type {string} */ step) => receipts.filter((one) => one.step === step).at(-1);
   const steps = [
-    { name: "sent", text: t("events.sent"), at: sent?.delivered_at, note: sent ? sent.recipient : dead ? t("events.dead", { reason: dead.reason }) : t("events.waiting") },
+    ...sendings(alerts),
     ...STEPS.map((step) => ({ name: step, text: word("receipt", step), at: of(step)?.at, note: [of(step)?.actor, of(step)?.text].filter(Boolean).join(" · ") })),
     ...(wrong ? [{ name: "false_alarm", text: word("receipt", "false_alarm"), at: wrong.at, note: [wrong.actor, wrong.text].filter(Boolean).join(" · ") }] : []),
   ];
-  return html`<ol class="path">${steps.map(({ name, text, at, note }) => html`<li key=${name} class=${at ? "done" : "waits"} data-step=${name}>
-    <b>${text}</b><span class="number">${at ? moment(at, now) : "—"}</span>${note && html`<span class="faint">${note}</span>`}</li>`)}</ol>`;
+  return html`<ol class="path">${steps.map(({ name, text, at, note, failed }) => html`<li key=${name} class=${at ? "done" : "waits"} data-step=${name}>
+    <b>${text}</b><span class="number">${at ? moment(at, now) : "—"}</span>${note && html`<span class=${failed ? "failure" : "faint"}>${note}</span>`}</li>`)}</ol>`;
+}
+
+/** @typedef {{ name: string, text: string, at?: string | null, note: string, failed?: boolean }} Step */
+
+/**
+ * What became of the messages to each recipient. What stands in the feed was sent to nobody, and what a digest
+ * gathered goes with that.
+ * @param {any[]} alerts of one incident
+ * @returns {Step[]}
+ */
+export function sendings(alerts) {
+  const gathered = alerts.some((one) => one.recipient.startsWith(GATHERED));
+  const sent = alerts.filter((one) => one.recipient !== FEED && !one.recipient.startsWith(GATHERED));
+  const names = [...new Set(sent.map((one) => one.recipient))].sort((a, b) => Number(b === CENTER) - Number(a === CENTER));
+  if (!names.length) return [{ name: "sent", text: t("events.sent"), note: t(gathered ? "events.gathered" : "events.feed_only") }];
+  return names.map((name) => sending(name, sent.filter((one) => one.recipient === name)));
+}
+
+/** @param {string} name @param {any[]} rows its messages @returns {Step} */
+function sending(name, rows) {
+  const center = name === CENTER;
+  const at = rows.find((one) => one.state === "delivered")?.delivered_at;
+  const newest = rows.reduce((one, other) => (other.revision > one.revision ? other : one));
+  const note = { dead: () => t(at ? "events.dead_later" : "events.dead", { reason: newest.reason }),
+    pending: () => (newest.attempts ? t("events.retrying", { n: number(newest.attempts), reason: newest.reason }) : t(at ? "events.waiting_later" : "events.waiting")) }[/** @type {string} */ (newest.state)];
+  return { name: center ? "sent" : `sent-${name}`, text: center ? t("events.sent") : t("events.sent_to", { name }), at, note: note ? note() : "", failed: newest.state === "dead" };
 }

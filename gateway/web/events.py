@@ -31,6 +31,8 @@ FILTERS = frozenset(
     {"since", "until", "open", "channel", "sensor", "kind", "grid", "limit", "cursor"}
 )
 CURSOR_MOST = 10**NUMBER_DIGITS - 1
+ALERTS_MOST = 1_000
+"""Messages shown of one incident: the newest say what was not delivered."""
 
 
 def event_query(params: Params) -> EventQuery:
@@ -97,7 +99,7 @@ async def get_incident(request: web.Request) -> web.Response:
     content["receipts"] = [row(one) for one in await context.store.events.receipts(found.id)]
     content["alerts"] = [
         {k: v for k, v in row(one).items() if k != "body"}
-        for one in await context.store.events.alerts(key=found.id)
+        for one in await context.store.events.alerts(key=found.id, limit=ALERTS_MOST)
     ]
     return await send_json(request, content, context.projection.as_of)
 

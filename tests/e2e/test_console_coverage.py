@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from fakes.console_coverage import CoverageGateway
@@ -10,6 +12,9 @@ from fakes.console_page import Opener, browser, opened, overflow
 from playwright.sync_api import Browser, Page, expect
 
 from gateway.domain.alerting.rows import (
+    Alert,
+    AlertPhase,
+    AlertState,
     CameraInView,
     EventIncident,
     GridLink,
@@ -21,6 +26,7 @@ from gateway.domain.camera import GridId
 from gateway.domain.coverage.recount import Difference
 from gateway.domain.event import EventKind, Severity
 from gateway.domain.ledger import State
+from gateway.ports.events import EventChanges
 
 __all__ = ["browser", "opened"]
 
@@ -164,6 +170,56 @@ def test_an_event_shows_its_cells_its_cameras_and_what_the_center_did(
     page.get_by_label("事件类型").select_option("door")
     expect(page.locator(".event")).to_have_count(1)
     assert "kind=door" in page.url
+
+
+def told(key: str, recipient: str, state: AlertState, revision: int = 1, **more: Any) -> Alert:
+    at = datetime.now(UTC)
+    delivered_at = at if state is AlertState.DELIVERED else None
+    alert_id = f"{key}-{recipient}-{revision}"
+    phase = AlertPhase.OPEN if revision == 1 else AlertPhase.UPDATE
+    row = Alert(alert_id, key, revision, phase, recipient, at, {}, state)
+    return replace(row, delivered_at=delivered_at, **more)
+
+
+def test_an_event_says_sent_only_when_a_recipient_got_it(
+    opened: Opener, gateway: CoverageGateway
+) -> None:
+    now = gateway.now()
+    delivered, dead, pending = AlertState.DELIVERED, AlertState.DEAD, AlertState.PENDING
+    messages = {
+        "dead": [told("dead", "center", dead, reason="401 Unauthorized", attempts=1)],
+        "tried": [told("tried", "center", pending, reason="503", attempts=4)],
+        "later": [
+            told("later", "center", delivered),
+            told("later", "center", dead, 2, reason="410 Gone"),
+        ],
+        "feed": [],
+        "duty": [told("duty", "duty", delivered), told("duty", "center", pending)],
+    }
+    for key, rows in messages.items():
+        row = EventIncident(key, EventKind.GAS, Severity.CRITICAL, now, now, sensor=f"气-{key}")
+        gateway.run(gateway.store.events.commit(EventChanges(incidents=(row,))))
+        gateway.run(gateway.tell(told(key, "feed", delivered), *rows))
+
+    page = opened("?page=events&kind=gas")
+    expected = {
+        "dead": ("waits", "未送达（死信）：401 Unauthorized"),
+        "tried": ("waits", "尚未送达，已试 4 次：503"),
+        "later": ("done", "后续更新未送达（死信）：410 Gone"),
+        "feed": ("waits", "未推送"),
+        "duty": ("waits", "等待送达"),
+    }
+    for key, (kind, words) in expected.items():
+        event = page.locator(f'[data-event="{key}"]')
+        event.locator("[data-row]").click()
+        expect(event.locator('[data-step="sent"]')).to_have_class(kind)
+        expect(event.locator('[data-step="sent"]')).to_contain_text(words)
+    expect(page.locator('[data-step="sent-duty"]')).to_have_class("done")
+    expect(page.locator('[data-step="sent-duty"]')).to_contain_text("推送 duty")
+    page.get_by_role("button", name="English").click()
+    expect(page.locator('[data-event="duty"] [data-step="sent"]')).to_contain_text(
+        "Not delivered yet"
+    )
 
 
 def test_a_planner_starts_a_plan_and_reads_where_to_build(

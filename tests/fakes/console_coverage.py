@@ -90,6 +90,10 @@ class CoverageGateway(ConsoleGateway):
             EventChanges(incidents=(incident,), alerts=(alert,), receipts=receipts)
         )
 
+    async def tell(self, *alerts: Alert) -> None:
+        """Messages as they stand in the outbox."""
+        await self.store.events.commit(EventChanges(alerts=alerts))
+
     async def push(self, **rows: Any) -> Changes[datetime]:
         """Commit, publish, and hand on to coverage, as the pipeline does."""
         changes = await super().push(**rows)
