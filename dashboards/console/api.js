@@ -113,6 +113,8 @@ export const api = {
   events: (kind, open, signal) => call(`event-incidents?limit=200${kind && `&kind=${part(kind)}`}${open ? "&open=true" : ""}`, { signal }),
   /** @param {string} id @param {AbortSignal} [signal] */
   event: (id, signal) => call(`event-incidents/${part(id)}`, { signal }),
+  /** Those that hold or will. @param {AbortSignal} [signal] */
+  postures: (signal) => call("postures", { signal }),
   /** @param {AbortSignal} [signal] */
   plans: (signal) => call("plans", { signal }),
   /** @param {string} id @param {AbortSignal} [signal] */

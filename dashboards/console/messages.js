@@ -55,6 +55,10 @@ export const MESSAGES = {
     "ending.merged": "并入上级故障单",
     "ending.split": "拆分为其他故障单",
 
+    "posture.district": "全区",
+    "posture.until": "战时：{area}，至 {until}",
+    "posture.open": "战时：{area}",
+    "posture.several": "{first}，共 {n} 处",
     "header.in_use": "在用",
     "header.as_of": "数据截至",
     "header.zone": "北京时间",
@@ -428,6 +432,10 @@ export const MESSAGES = {
     "ending.merged": "Merged into another incident",
     "ending.split": "Split into other incidents",
 
+    "posture.district": "the district",
+    "posture.until": "Heightened: {area}, until {until}",
+    "posture.open": "Heightened: {area}",
+    "posture.several": "{first} ({n} areas)",
     "header.in_use": "In use",
     "header.as_of": "As of",
     "header.zone": "Asia/Shanghai",

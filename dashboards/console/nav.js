@@ -2,6 +2,7 @@
 import { api } from "./api.js";
 import { useTopics } from "./bits.js";
 import { html } from "./html.js";
+import { PostureBadge } from "./posture.js";
 import { PAGES, themeOf } from "./route.js";
 import { t } from "./words.js";
 
@@ -18,6 +19,7 @@ export function Nav({ store, onHelp }) {
       ${PAGES.map((page) => html`<button key=${page} class="page" data-page=${page} aria-current=${route.page === page ? "page" : undefined}
         onClick=${() => store.go({ page, tab: "", pick: "", kind: "", list: "", camera: "" }, { step: true })}>${t(`nav.${page || "duty"}`)}</button>`)}
     </nav>
+    <${PostureBadge} store=${store} />
     <span class="spring" />
     <button class="button quiet" onClick=${() => store.go({ lang: route.lang === "en" ? "zh-CN" : "en" })}>${t("header.language")}</button>
     <button class="button quiet square" aria-label=${theme} title=${theme} onClick=${() => store.go({ theme: light ? "dark" : "light" })}>

@@ -11,6 +11,7 @@ from fakes.console_coverage import CoverageGateway
 from fakes.console_page import Opener, browser, opened, overflow
 from playwright.sync_api import Browser, Page, expect
 
+from gateway.domain.alerting.hours import SHANGHAI
 from gateway.domain.alerting.rows import (
     Alert,
     AlertPhase,
@@ -19,6 +20,8 @@ from gateway.domain.alerting.rows import (
     EventIncident,
     GridLink,
     LinkReason,
+    Posture,
+    PostureLevel,
     Receipt,
     ReceiptStep,
 )
@@ -220,6 +223,49 @@ def test_an_event_says_sent_only_when_a_recipient_got_it(
     expect(page.locator('[data-event="duty"] [data-step="sent"]')).to_contain_text(
         "Not delivered yet"
     )
+
+
+def test_a_heightened_posture_is_shown_with_its_area_and_its_end(
+    opened: Opener, gateway: CoverageGateway
+) -> None:
+    township = next(iter(gateway.projection.order)).camera.township
+    name = gateway.inventory.divisions[township].name
+    page = opened()
+    expect(page.locator(".page").first).to_be_visible()
+    expect(page.locator("#posture")).to_have_count(0)
+
+    now, level = gateway.now(), PostureLevel.HEIGHTENED
+    end = now + timedelta(hours=2)
+    # What is to come, and what routine set later took back, heightens nothing now.
+    rows = [
+        Posture("p1", level, township, now - timedelta(minutes=5), end, "值班长", "重大活动"),
+        Posture("p2", level, "610", now + timedelta(hours=1), end, "值班长", "将来"),
+        Posture("p3", level, "61080", now - timedelta(minutes=5), end, "值班长", "撤回"),
+        Posture("p4", PostureLevel.ROUTINE, "61080", now, end, "值班长", "撤回"),
+    ]
+    for row in rows:
+        gateway.run(gateway.desk.set_posture(row))
+    page = opened()
+    badge = page.locator("#posture")
+    until = end.astimezone(SHANGHAI).strftime("%H:%M")
+    expect(badge).to_contain_text(f"战时：{name}，至 ")
+    expect(badge).to_contain_text(until)
+    expect(badge).to_have_attribute("title", re.compile("重大活动$"))
+    page.get_by_role("button", name="English").click()
+    expect(badge).to_contain_text("Heightened: ")
+    for width, height in WIDTHS:
+        page.set_viewport_size({"width": width, "height": height})
+        assert overflow(page) == []
+
+    whole = Posture("p5", level, "", now, None, "值班长", "演练")
+    gateway.run(gateway.desk.set_posture(whole))
+    page = opened()
+    expect(page.locator("#posture")).to_have_text("战时：全区，共 2 处")
+    for row in (whole, *rows):
+        gateway.run(gateway.desk.end_posture(row.id))
+    page = opened()
+    expect(page.locator(".page").first).to_be_visible()
+    expect(page.locator("#posture")).to_have_count(0)
 
 
 def test_a_planner_starts_a_plan_and_reads_where_to_build(

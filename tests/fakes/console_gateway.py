@@ -39,7 +39,9 @@ from gateway.feed import Feed
 from gateway.inventory import Inventory
 from gateway.ports import IncidentNote, NoteKind, Role
 from gateway.projection import Projection
+from gateway.rulebook import load
 from gateway.runtime.clock import SystemClock
+from gateway.runtime.desk import Desk
 from gateway.settings import Settings
 from gateway.web.app import build, serve
 from gateway.web.context import WebContext
@@ -146,6 +148,7 @@ class ConsoleGateway:
         await self.store.save_token(row)
         self.viewer_token, row = mint("view", Role.VIEWER, now, None)
         await self.store.save_token(row)
+        self.desk = Desk(self.store, self.clock, load())
         self._context = WebContext(
             settings=Settings(),
             clock=self.clock,
@@ -155,6 +158,7 @@ class ConsoleGateway:
             explain=self._explain,
             readiness=tuple,
             progress_age_s=lambda: 0.0,
+            desk=self.desk,
             **await self._desks(),
         )
         await self.listen()
