@@ -4,6 +4,7 @@ These tests come last (by the name of the file): rows of an hour that never was 
 """
 
 import sys
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -84,6 +85,9 @@ def test_a_step_of_the_wall_clock_is_a_row_and_no_transition(
     found_before = {row.id for row in before.faults}
     district.heal(leaving.id)
     until("one is back", scale.back_s, lambda: town.open_outages() == set(staying.channels))
+    sent = until("all of it was told", 30, lambda: settled_messages(town))
+    ended = {key for key, _, phase, _ in sent if phase == "close"}
+    assert {key for key, *_ in sent} - ended, "there is something that could be told again"
     found = service.query("SELECT id FROM sightline.clock_steps")
     told = {row["id"] for row in found}
     wall.set(step_s)
@@ -99,6 +103,7 @@ def test_a_step_of_the_wall_clock_is_a_row_and_no_transition(
     aside = {*leaving.channels, *town.spoilt}
     after = {c: letter for c, letter in service.states().items() if c not in aside}
     assert after == {c: letter for c, letter in states.items() if c not in aside}
+    assert messages(town) == sent, "nothing was told again"
     rows = service.rows()
     assert {row.id for row in rows.outages} == known, "no row was opened, none came twice"
     new = [row for row in rows.faults if row.id not in found_before]
@@ -118,6 +123,19 @@ def test_a_step_of_the_wall_clock_is_a_row_and_no_transition(
     wall.set(0.0)
     two = until("the way back is a row too", 10, lambda: both_steps(town, told))
     assert sorted(two) == [pytest.approx(-STEP_S, abs=2), pytest.approx(STEP_S, abs=2)]
+
+
+def messages(town: Town) -> set[tuple[str, int, str, str]]:
+    """Everything in the outbox: (incident key, revision, phase, message id)."""
+    found = town.service.query("SELECT key, revision, phase, id FROM sightline.alerts")
+    return {(row["key"], row["revision"], row["phase"], row["id"]) for row in found}
+
+
+def settled_messages(town: Town) -> set[tuple[str, int, str, str]] | None:
+    """The outbox, when nothing was added to it for a cadence."""
+    before = messages(town)
+    time.sleep(town.scale.cadence_s)
+    return before if messages(town) == before else None
 
 
 def steps(town: Town, known: set[str]) -> list[float] | None:
