@@ -170,11 +170,20 @@ class _Comparer:
             "end": (row.last_failed_at, row.ended_at or self.span.ended),
         }
         for side, width in widths.items():
-            allowed = most + self._stalled_s(*spans[side])
+            allowed = most + self._stalled_s(*spans[side]) + self._blinded_s(*spans[side])
             if width > allowed:
                 self.too_wide += 1
                 reason = f"its {side} is known to {width:.1f} s only, {allowed:.1f} s allowed"
                 self._offend("width", row.channel, kind, reason, row.id)
+
+    def _blinded_s(self, began: datetime, ended: datetime) -> float:
+        """What the scripted blindness may add to a width: no check could see anything meanwhile."""
+        slack_s = self.rules.blind_slack_s
+        return sum(
+            (min(last, ended) - max(first, began)).total_seconds() + slack_s
+            for first, last in self.blind
+            if first < ended and last > began
+        )
 
     def _stalled_s(self, began: datetime, ended: datetime) -> float:
         """What stalls that the gateway itself recorded within some time may add to a width."""

@@ -238,6 +238,17 @@ def test_a_stall_of_the_gateway_widens_what_it_delayed_and_nothing_else() -> Non
     assert hold([BLIND], during).blindness_seen is False
 
 
+def test_the_blindness_widens_what_nobody_could_see_meanwhile_and_nothing_else() -> None:
+    back_before_it = [truth(30, 130), BLIND]
+    noticed_after = outage(30, 130, last_failed_at=at(112), ended_at=at(172))
+    found = hold(back_before_it, noticed_after, gap(138, 168))
+    assert found.ok, reasons(found)
+    assert hold(back_before_it, replace(noticed_after, ended_at=at(181)), gap(138, 168)).too_wide
+    assert hold([truth(30, 130)], noticed_after).too_wide == 1, "nothing was blind"
+    early = outage(30, 100, last_failed_at=at(60), ended_at=at(105))
+    assert hold([truth(30, 100), BLIND], early, gap(138, 168)).too_wide == 1
+
+
 def test_too_few_untouched_channels_fail() -> None:
     assert not hold([truth(30, 100)], outage(30, 100), untouched=20).ok
     assert hold([truth(30, 100)], outage(30, 100), untouched=19).ok
