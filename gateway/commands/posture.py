@@ -121,9 +121,7 @@ def parse_window(begins: str, ends: str, span: str, now_at: datetime) -> tuple[d
         UsageError: a time is none, not exactly one end is given, or it would hold at no time.
     """
     if bool(ends) == bool(span):
-        raise UsageError(
-            "--for, --until: give one of them: what nobody ends is forgotten"
-        )
+        raise UsageError("--for, --until: give one of them: what nobody ends is forgotten")
     from_at = _time("--from", begins) if begins else now_at
     until_at = from_at + parse_span(span, "--for") if span else _time("--until", ends)
     if until_at <= max(now_at, from_at):
