@@ -36,6 +36,9 @@ class Dimension(StrEnum):
     VENDOR = "vendor"
 
 
+_UP = frozenset({State.ONLINE, State.DEGRADED})
+
+
 @dataclass(slots=True)
 class ChannelView:
     """The present of one channel."""
@@ -50,10 +53,15 @@ class ChannelView:
     """None = takeover list (存量故障)."""
     outage: Outage[datetime] | None = None
     faults: dict[FaultCause, Fault[datetime]] = field(default_factory=dict)
-    suspect: bool = False
     last_answer: Answer | None = None
     last_good: Answer | None = None
     failures: tuple[Answer, ...] = ()
+
+    @property
+    def suspect(self) -> bool:
+        """疑似离线: it counts as up, and its last check went unanswered (semantics §4)."""
+        answer = self.last_answer
+        return self.state in _UP and answer is not None and answer.verdict is Verdict.NO_ANSWER
 
 
 class Projection:
