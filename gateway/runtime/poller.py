@@ -26,6 +26,8 @@ from gateway.settings import PollSettings
 
 log = structlog.get_logger("sightline.poller")
 TICK_S = 0.02
+HASTE_S = 0.002
+"""The pause after a turn that did not begin all that is due: after a start, or a network that came back."""
 NEVER = float("-inf")
 STARTS_A_TICK = 100
 """Checks begun without letting the loop breathe."""
@@ -93,6 +95,7 @@ class Poller:
         self.progress: Instant = clock.now()
         """When a check last ended, or nothing was under way. What an event channel brings is none."""
         self._credit = float(settings.recheck_rate)
+        self._credited = clock.now()
         self._round: tuple[int, float] = (0, 0.0)
 
     def load(self, inventory: Inventory) -> None:
@@ -195,32 +198,33 @@ class Poller:
     async def run(self) -> None:
         """Poll until cancelled."""
         try:
-            before = self.clock.now()
+            before, pause_s = self.clock.now(), TICK_S
             while True:
-                await asyncio.sleep(TICK_S)
+                await asyncio.sleep(pause_s)
                 now = self.clock.now()
                 self._turned = now
-                self._lag(before, now)
-                self.step(now)
-                before = self.clock.now()
+                self._lag(before, now, pause_s)
+                more = self.step(now)
+                before, pause_s = self.clock.now(), HASTE_S if more else TICK_S
         finally:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def step(self, now: Instant) -> None:
-        """Begin what is due."""
-        self._credit = min(
-            self.settings.recheck_rate, self._credit + TICK_S * self.settings.recheck_rate
-        )
+    def step(self, now: Instant) -> bool:
+        """Begin what is due; True = not all routine checks were begun that have a slot."""
+        rate = self.settings.recheck_rate
+        self._credit = min(rate, self._credit + (now - self._credited) * rate)
+        self._credited = now
         if not self._tasks and not self._waiting:
             self.progress = now  # nothing was due: all devices may be heard by their events
         if not self.out.room:
-            return
+            return False
         waiting, self._waiting = self._waiting, {}
         for due in waiting.values():
             self._begin(due, now)
-        for due in self.routine.pop_due(now, STARTS_A_TICK):
+        routine = self.routine.pop_due(now, STARTS_A_TICK)
+        for due in routine:
             if (target := self.targets.get(due.device)) is not None:
                 # A slot that was missed by more than a cadence is gone, not made up for.
                 if due.step is Step.REACH and self._spared(target, now):
@@ -229,6 +233,7 @@ class Poller:
                 self._begin(due, now)
         wishes = self.wishes.pop_due(now, min(STARTS_A_TICK, int(self._credit)))
         self._credit -= sum(self._begin(due, now) for due in wishes)
+        return len(routine) == STARTS_A_TICK and not self._waiting
 
     def heard(self, device: DeviceId, at: Instant) -> None:
         """A device answered all that a liveness check asks, by another way, at `at`."""
@@ -339,8 +344,8 @@ class Poller:
         elif turn == self._round[0]:
             self._round = (turn, max(self._round[1], answer.ended))
 
-    def _lag(self, before: Instant, now: Instant) -> None:
-        lag = max(0.0, now - before - TICK_S)
+    def _lag(self, before: Instant, now: Instant, pause_s: float = TICK_S) -> None:
+        lag = max(0.0, now - before - pause_s)
         self.stats.loop_lag_s.append(lag)
         LOOP_LAG_SECONDS.observe(lag)
         IN_FLIGHT.labels("healthy").set(self.limits.healthy)

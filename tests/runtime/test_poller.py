@@ -11,6 +11,7 @@ from fakes.probe import FakeProbe
 
 from gateway.domain.camera import CheckBy, DeviceId
 from gateway.domain.observation import Instant, Observation, Step, Verdict
+from gateway.domain.schedule import Due
 from gateway.errors import Refused, Unavailable
 from gateway.inventory import Inventory
 from gateway.runtime.judge import Ask
@@ -163,6 +164,26 @@ async def test_a_wish_for_a_device_that_is_being_asked_waits_for_its_end() -> No
     assert desk.poller._credit >= credit, "waiting costs no credit"
     await desk.run(1.0)
     assert len(desk.starts()) == 2
+
+
+async def test_when_all_is_due_at_once_the_next_turn_comes_at_once() -> None:
+    desk = Desk(fleet(250), cadence_s=3600.0)
+    now = desk.clock.now()
+    for device in desk.poller.targets:
+        desk.poller.routine.put(Due(now, device, Step.REACH, routine=True))
+    assert [desk.poller.step(now) for _ in range(3)] == [True, True, False]
+    await turns(3)
+    assert len(desk.starts()) == 250
+
+
+async def test_what_waits_for_a_slot_hurries_nobody() -> None:
+    desk = Desk(fleet(250), cadence_s=3600.0, per_uplink=5)
+    now = desk.clock.now()
+    for device in desk.poller.targets:
+        desk.poller.routine.put(Due(now, device, Step.REACH, routine=True))
+    assert desk.poller.step(now) is False
+    await turns(3)
+    assert len(desk.starts()) == 5
 
 
 async def test_checks_below_one_uplink_are_limited() -> None:
