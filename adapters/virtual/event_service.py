@@ -43,6 +43,7 @@ _OPERATIONS: Final = frozenset(
         "Unsubscribe",
     }
 )
+_PULLING: Final = frozenset({"CreatePullPointSubscription", "PullMessages"})
 _ODD_TIMES: Final = ("2024-08-17-12:30:45Z", "0000-00-00T00:00:00Z")
 
 
@@ -162,6 +163,8 @@ class EventService:
     def _refusal(self, call: SoapCall) -> FaultCode | None:
         """What keeps the call from being looked at, if anything does."""
         if self.quirk is EventQuirk.NO_EVENTS or call.operation not in _OPERATIONS:
+            return NOT_SUPPORTED
+        if self.quirk is EventQuirk.PUSH_ONLY and call.operation in _PULLING:
             return NOT_SUPPORTED
         if self.quirk is EventQuirk.NEEDS_ADDRESSING and not call.action:
             return NO_ADDRESSING

@@ -103,6 +103,8 @@ class EventQuirk(StrEnum):
     """Answers every pull at once, with nothing."""
     NO_EVENTS = "no_events"
     """No event service at all."""
+    PUSH_ONLY = "push_only"
+    """Refuses pull points, takes Subscribe only (20)."""
 
 
 class Trouble(StrEnum):

@@ -104,7 +104,9 @@ def _event_quirks(seed: int, count: int) -> dict[int, EventQuirk]:
     """Drawn apart, so that everything else stays as it was."""
     rng = Random(f"{seed}:events")
     each = _exact(count, EVENT_QUIRK_SHARE)
-    wanted = [quirk for quirk in EventQuirk for _ in range(each)][:count]
+    # One that cannot be pulled tells nothing where the gateway has no address to push to.
+    drawn = [quirk for quirk in EventQuirk if quirk is not EventQuirk.PUSH_ONLY]
+    wanted = [quirk for quirk in drawn for _ in range(each)][:count]
     return dict(zip(rng.sample(range(count), len(wanted)), wanted, strict=True))
 
 
