@@ -23,12 +23,12 @@ def headings(page: Path) -> list[int]:
     return [len(level) for level in re.findall(r"^(#+) ", plain, re.MULTILINE)]
 
 
-def figures(page: Path) -> list[tuple[str, str]]:
-    """Measured value and command of each row of the table."""
+def figures(page: Path) -> list[tuple[str, ...]]:
+    """What is to be reached, what was, and the command, of each row of the table."""
     found = FIGURES.findall(text(page))
     assert len(found) == 1
     rows = [line.strip("|").split("|") for line in found[0].splitlines()[2:]]
-    return [(row[1].strip(), row[2].strip()) for row in rows]
+    return [tuple(cell.strip() for cell in row[1:4]) for row in rows]
 
 
 def blocks(page: Path) -> list[str]:

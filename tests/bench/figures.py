@@ -1,4 +1,4 @@
-"""Puts the figures of build/bench.json into the tables of both READMEs.
+"""Puts the figures of build/bench.json into both READMEs and, all of them, into docs/design/figures.md.
 
 `python -m bench.figures` after `make bench`; a figure that was not measured stays a dash.
 """
@@ -8,8 +8,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+from bench.goals import GOALS
+
 RESULT = Path("build/bench.json")
 READMES = (Path("README.md"), Path("README.zh-CN.md"))
+PAGE = Path("docs/design/figures.md")
 SHAPES = ("fleet_only", "with_coverage", "with_pulls")
 TABLE = re.compile(r"(<!-- figures -->\n)(.*?)(<!-- /figures -->)", re.DOTALL)
 
@@ -59,7 +62,7 @@ def _text(value: Any, digits: int) -> str:
 
 
 def fill(text: str, values: list[str]) -> str:
-    """The README with the second column of its figures replaced."""
+    """The README with the third column of its figures replaced."""
 
     def put(match: re.Match[str]) -> str:
         head, rule, *rows = match[2].rstrip("\n").split("\n")
@@ -68,15 +71,34 @@ def fill(text: str, values: list[str]) -> str:
         filled = []
         for row, value in zip(rows, values, strict=True):
             parts = row.split(" | ")
-            filled.append(" | ".join([parts[0], value, *parts[2:]]))
+            filled.append(" | ".join([*parts[:2], value, *parts[3:]]))
         return match[1] + "\n".join([head, rule, *filled]) + "\n" + match[3]
 
     return TABLE.sub(put, text)
 
 
+def page(text: str, found: dict[str, Any]) -> str:
+    """The page with its table of all goals written anew."""
+    machine = found["machine"]
+    marks = {None: "not measured", True: "yes", False: "**no**"}
+    lines = [
+        f"Measured {machine['at'][:10]}: {machine['cores']} cores, Python {machine['python']}.",
+        "",
+        "| what | to reach | measured | reached |",
+        "| --- | --- | --- | --- |",
+        *(
+            f"| {goal.what} | ≤ {goal.most:g} | {goal.text(found)} | {marks[goal.reached(found)]} |"
+            for goal in GOALS
+        ),
+    ]
+    return TABLE.sub(lambda match: match[1] + "\n".join(lines) + "\n" + match[3], text)
+
+
 def main() -> None:
-    """Fill both."""
-    values = cells(json.loads(RESULT.read_text(encoding="utf-8")))
+    """Fill all."""
+    found = json.loads(RESULT.read_text(encoding="utf-8"))
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
+    values = cells(found)
     for path in READMES:
         path.write_text(fill(path.read_text(encoding="utf-8"), values), encoding="utf-8")
 
