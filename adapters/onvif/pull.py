@@ -19,12 +19,13 @@ from adapters.onvif.logins import Logins
 from adapters.onvif.probe import OnvifProbe
 from adapters.onvif.pull_cycle import PullCycle
 from adapters.onvif.pull_news import PullNews
-from adapters.onvif.pull_point import Phase, PullPoint, recall
+from adapters.onvif.pull_point import Phase, PullPoint
 from adapters.onvif.push import PushDoor
 from adapters.onvif.signing import Kind
 from adapters.onvif.topics import read_topics
 from adapters.onvif.transport import Keeping
 from adapters.onvif.turns import Turns
+from adapters.onvif.ways import Ways
 from gateway.domain.camera import Camera, DeviceId
 from gateway.errors import StoreUnavailable
 from gateway.metrics import PULL_POINTS
@@ -57,21 +58,23 @@ class OnvifPullSource:
             else Logins(context.clock, context.credentials, {}, budget.Breaker())
         )
         self._transport = Http1Transport(self._limits.connect_s, Keeping(KEPT))
-        states = context.door.states if isinstance(context.door, PushDoor) else None
+        door = context.door if isinstance(context.door, PushDoor) else None
+        states = None if door is None else door.states
         self._translator = Translator(read_topics(), context.channels, states=states)
+        self._ways = Ways(door, context.may_push)
         self._points: dict[DeviceId, PullPoint] = {}
         self._turns = Turns(self._points, self._limits.creations_per_s)
         self._news = PullNews(context, self._logins, self._translator, self._probe)
         self._cycle = PullCycle(
             context, self._points, self._turns, self._transport, self._logins, self._translator,
-            self._news,
+            self._news, self._ways,
         )  # fmt: skip
         if context.signals:
             known = (event for event in context.signals if event.device in context.devices)
             self._translator.stand(known, asyncio.get_running_loop().time())
         for device in context.devices.values():
             text = context.subscriptions.get(device.id, "")
-            self._add(recall(device, text, self._push.get(device.id, "")))
+            self._add(self._ways.begin(device, self._push.get(device.id, ""), text))
 
     # --- what others see
 
@@ -110,7 +113,7 @@ class OnvifPullSource:
                 continue
             if point is not None:  # what stands there is told again on its new way
                 self._drop(device.id)
-            self._add(PullPoint(device, consumer=consumer, wanted=consumer))
+            self._add(self._ways.begin(device, consumer))
 
     def came_back(self, device: DeviceId) -> None:
         """It answers again: who rebooted has forgotten its subscription (quirk 19), and cannot say so.
@@ -190,6 +193,7 @@ class OnvifPullSource:
 
     def _drop(self, device: DeviceId) -> None:
         point = self._points.pop(device)
+        self._ways.end(point)
         self._news.live(point, live=False)
         self._transport.forget(device)
         if point.where is not None:

@@ -31,6 +31,7 @@ from adapters.onvif.signing import REFUSALS, Called, Kind, ended
 from adapters.onvif.subscribing import Subscribing
 from adapters.onvif.transport import NoReply, Reply
 from adapters.onvif.turns import Turns
+from adapters.onvif.ways import Ways
 from gateway.domain.camera import Device, DeviceId
 from gateway.domain.event import Event
 from gateway.domain.observation import AuthScheme
@@ -42,6 +43,8 @@ AFTER_MESSAGES_S: Final = 0.25
 """Messages that come one by one are fetched together."""
 _REBOOT_JITTER_S: Final = 3.0
 _PAUSED_S: Final = 60.0
+_STILL_STARTING: Final = 5
+"""So many refusals in a row, in half an hour, may come from a device whose services are not all up yet."""
 _OK: Final = 200
 _OUTCOMES: Final = {
     Kind.GOOD: "good",
@@ -62,6 +65,7 @@ class PullCycle:
         logins: budget of refused logins.
         translator: messages to events.
         news: what is told to others.
+        ways: how the events of each come.
 
     Attributes:
         short: the short calls.
@@ -78,6 +82,7 @@ class PullCycle:
         logins: Logins,
         translator: Translator,
         news: PullNews,
+        ways: Ways,
     ) -> None:
         self._clock = context.clock
         self._limits = context.limits
@@ -87,6 +92,7 @@ class PullCycle:
         self._logins = logins
         self._translator = translator
         self._news = news
+        self._ways = ways
         self._empty = EmptyPulls()
         self._body = calls.pull(self._limits.pull_s, self._limits.messages)
         self.short = Subscribing(transport, logins, self._limits)
@@ -174,6 +180,7 @@ class PullCycle:
         """It pushes: nothing to do, and no connection to hold, until its subscription is renewed."""
         self._transport.let_go(point.device.id)
         point.good = True
+        point.failures = 0
         if point.renew_at > asyncio.get_running_loop().time():
             self._turns.at(point, Phase.PUSHING, point.renew_at)
         else:
@@ -333,10 +340,9 @@ class PullCycle:
             point.failures = 0
             self._wait(point, random.random() * _REBOOT_JITTER_S)  # noqa: S311 - spread
             return
-        point.failures += 1
         log.debug("a pull was answered by a fault", device=point.device.id, detail=called.detail)
         self._news.live(point, live=False)
-        self._wait(point, point.backoff_s(self._limits.backoff_s, self._limits.backoff_most_s))
+        self._retry_later(point)
 
     def _paused(self, point: PullPoint) -> None:
         """Nothing may be signed now; looked at again soon, which costs the device nothing."""
@@ -365,15 +371,23 @@ class PullCycle:
             self._paused(point)
         elif called.kind is Kind.LOST:
             self.lost(point)
-        elif called.kind is Kind.UNSUPPORTED and point.consumer:
-            # What a device says of itself is no help, only trying is (quirk 20): it cannot push.
-            point.consumer = ""
-            self._turns.enqueue(point)
         elif called.kind is Kind.UNSUPPORTED:
-            self._wait(point, self._limits.no_service_s * (1 + 0.1 * random.random()))  # noqa: S311
+            self._unsupported(point)
         else:
-            point.failures += 1
-            self._wait(point, point.backoff_s(self._limits.backoff_s, self._limits.backoff_most_s))
+            self._retry_later(point)
+
+    def _unsupported(self, point: PullPoint) -> None:
+        """It refused the way that it was asked for."""
+        if point.worked and point.failures < _STILL_STARTING:
+            self._retry_later(point)
+        elif self._ways.turn(point):
+            self._turns.enqueue(point)
+        else:
+            self._wait(point, self._limits.no_service_s * (1 + 0.1 * random.random()))  # noqa: S311
+
+    def _retry_later(self, point: PullPoint) -> None:
+        point.failures += 1
+        self._wait(point, point.backoff_s(self._limits.backoff_s, self._limits.backoff_most_s))
 
     async def _prove(self, point: PullPoint) -> None:
         point.sent_at = NEVER

@@ -60,7 +60,9 @@ class PullPoint:
         missed: it may have told what nobody heard: it is to tell its present state again.
         asks_state: it answered a pull after that, and cannot renew: it is asked with the next call.
         synchronizes: it has not refused to do so (quirk 27).
-        wanted: the consumer that it was to have; another one = it could not push, and is pulled.
+        wanted: the consumer that it was to have; another one = it could not push and is pulled, or the
+            other way round.
+        worked: its way was good once: a refusal may be that of a device that is still starting.
         single_use: it issues a nonce a request (quirk 7): each pull is asked for one.
     """
 
@@ -88,6 +90,7 @@ class PullPoint:
     synchronizes: bool = True
     consumer: str = ""
     wanted: str = ""
+    worked: bool = False
 
     @property
     def base(self) -> str:
@@ -119,6 +122,7 @@ class PullPoint:
 
     def lose(self) -> None:
         """The subscription is gone: nothing of it holds."""
+        self.worked |= self.good
         self.where = None
         self.good = False
         self.asks_state = False
@@ -146,14 +150,23 @@ def remember(point: PullPoint) -> str:
     return text if len(text) <= _LONGEST_REFERENCE else ""
 
 
-def recall(device: Device, text: str, consumer: str = "") -> PullPoint:
-    """A pull point as it was before the restart; a text that is none gives one without."""
+def recall(device: Device, text: str, consumer: str = "", instead: str = "") -> PullPoint:
+    """A pull point as it was before the restart; a text that is none gives one without.
+
+    Args:
+        device: whose it is.
+        text: what `remember` gave.
+        consumer: where the device is to push; empty = it is to be pulled.
+        instead: where it may push if it cannot be pulled.
+    """
     point = PullPoint(device, consumer=consumer, wanted=consumer)
     try:
         held = json.loads(text) if text else {}
         path, parameters = held["path"], held["parameters"]
-        if held.get("consumer", "") != consumer:
+        had = held.get("consumer", "")
+        if had != consumer and (consumer or had != instead):
             return point
+        point.consumer = had
         events = held.get("events", "")
     except (ValueError, KeyError, TypeError, AttributeError):
         return point

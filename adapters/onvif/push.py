@@ -67,6 +67,7 @@ class PushDoor:
         self._deliver = deliver
         self._translator = Translator(read_topics(), channels, EventSource.ONVIF_PUSH)
         self._paths: dict[str, Device] = {}
+        self._admitted: dict[DeviceId, Device] = {}
         self._heard: set[DeviceId] = set()
         self.devices_changed(devices, channels)
         if signals:
@@ -82,8 +83,23 @@ class PushDoor:
             # Who is pulled from now on keeps what stands.
             if device.id not in channels:
                 self._translator.forget(device.id)
-        self._paths = {push_path(device.id, self._key): device for device in devices.values()}
-        self._heard &= devices.keys()
+        stay = {d: one for d, one in self._admitted.items() if d in channels and d not in devices}
+        self._admitted = stay
+        known = (*devices.values(), *stay.values())
+        self._paths = {push_path(device.id, self._key): device for device in known}
+        self._heard &= devices.keys() | stay.keys()
+
+    def admit(self, device: Device) -> None:
+        """One that the archive has pulled, and that cannot be: it pushes, as long as that is so."""
+        path = push_path(device.id, self._key)
+        if path not in self._paths:
+            self._admitted[device.id] = self._paths[path] = device
+
+    def dismiss(self, device: Device) -> None:
+        """One that was admitted pushes no more; who is to push by the archive stays."""
+        if self._admitted.pop(device.id, None) is not None:
+            self._paths.pop(push_path(device.id, self._key), None)
+            self._heard.discard(device.id)
 
     @property
     def states(self) -> States:

@@ -100,6 +100,7 @@ class EventService:
     Attributes:
         hangs_up_s: how long a device with that quirk lets a pull wait.
         creations / renewals / pulls_asked: what was asked so far.
+        refusals: calls that it has no answer to.
     """
 
     __slots__ = (
@@ -109,6 +110,7 @@ class EventService:
         "creations",
         "hangs_up_s",
         "pulls_asked",
+        "refusals",
         "renewals",
     )
 
@@ -117,7 +119,7 @@ class EventService:
         self._device = device
         self._points = points
         self.hangs_up_s = HANGS_UP_S
-        self.creations = self.renewals = self.pulls_asked = 0
+        self.creations = self.renewals = self.pulls_asked = self.refusals = 0
 
     @property
     def quirk(self) -> EventQuirk | None:
@@ -145,6 +147,7 @@ class EventService:
         now = self._host.steady()
         refusal = self._refusal(call)
         if refusal is not None:
+            self.refusals += 1
             return self._host.fault(refusal, call.envelope)
         if call.operation in ("CreatePullPointSubscription", "Subscribe"):
             return self._create(call, now)

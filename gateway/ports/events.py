@@ -330,6 +330,11 @@ class PullLimits:
         return cls(pull_s=pull_s, grace_s=min(5.0, 0.16 * cadence_s))
 
 
+def nowhere(device: DeviceId) -> str:  # noqa: ARG001 - nobody is reached
+    """Of a gateway that devices cannot reach."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class PullContext:
     """What a source of pulled events is built with.
@@ -343,6 +348,7 @@ class PullContext:
         save_subscription: remembers pull points over a restart.
         subscriptions: those remembered from before.
         push: consumer addresses of the devices that are to push instead of being pulled.
+        may_push: consumer address for a device that cannot be pulled; "" = there is none.
         probe: the ONVIF probe of the service: its budget of refused logins is shared, and it is told
             which devices it must keep no connection to.
         signals: those of before the restart, as in `EventLive`: what of them stands can end.
@@ -359,6 +365,7 @@ class PullContext:
     subscriptions: Mapping[DeviceId, str] = field(default_factory=dict)
     limits: PullLimits = PullLimits()
     push: Mapping[DeviceId, str] = field(default_factory=dict)
+    may_push: Callable[[DeviceId], str] = nowhere
     probe: "Probe | None" = None
     signals: tuple[Event, ...] = ()
     door: object | None = None

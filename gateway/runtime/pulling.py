@@ -8,7 +8,7 @@ from gateway.domain.observation import Observation, Verdict
 from gateway.feed import Feed
 from gateway.inventory import Inventory
 from gateway.ports import Clock, Credential, Probe, Store
-from gateway.ports.events import Deliver, PullContext, PullLimits
+from gateway.ports.events import Deliver, PullContext, PullLimits, nowhere
 from gateway.registry import get
 from gateway.runtime.mailbox import Mailbox
 from gateway.runtime.poller import Poller
@@ -68,6 +68,7 @@ class Pulling:
             subscriptions=dict(subscriptions),
             limits=PullLimits.for_cadence(cadence_s),
             push=self._consumers(inventory),
+            may_push=nowhere if pushing is None else pushing.consumer,
             probe=probe,
             signals=signals,
             door=None if pushing is None else pushing.door,

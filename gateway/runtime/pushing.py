@@ -143,8 +143,11 @@ class Pushing:
 
     def consumers(self, inventory: Inventory) -> Mapping[DeviceId, str]:
         """Where each of the devices that push is told to send to."""
-        base = self._settings.push_address
-        return {d: f"{base}{self._path(d, self._key)}" for d in self._devices(inventory)}
+        return {device: self.consumer(device) for device in self._devices(inventory)}
+
+    def consumer(self, device: DeviceId) -> str:
+        """Where a device would be told to send to."""
+        return f"{self._settings.push_address}{self._path(device, self._key)}"
 
     def take_archive(self, inventory: Inventory) -> None:
         """Let in those that are to push now, and no others."""

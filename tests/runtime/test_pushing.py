@@ -14,6 +14,7 @@ from fakes.pulling import until
 from wire.virtual_fleet import Fleet
 
 from adapters.memory import MemoryStore
+from adapters.onvif.pull_point import recall, remember
 from adapters.virtual.model import EventQuirk, Personality
 from adapters.virtual.server import DistrictServer
 from gateway.app import Service
@@ -221,18 +222,54 @@ async def test_a_device_that_rebooted_is_subscribed_to_again_when_it_comes_back(
         await run.until_told(EventKind.TAMPER)
 
 
-async def test_a_device_that_cannot_push_is_asked_once_and_then_pulled(tmp_path: Path) -> None:
+@pytest.mark.parametrize("listed", [True, False])
+async def test_a_device_that_can_neither_push_nor_be_pulled_is_asked_once_for_each_a_day(
+    tmp_path: Path, listed: bool
+) -> None:
     fleet = Fleet()
     device = fleet.add(Personality(events=EventQuirk.NO_EVENTS))
-    async with running(fleet, tmp_path, device) as run:
+    async with running(fleet, tmp_path, *([device] if listed else [])) as run:
         source = run.service.pulling
         assert source is not None
-        point = source._source._points[device]
-        await until(lambda: not point.consumer)
-        assert "/n/" in point.wanted
+        await until(lambda: source._source.states()["waiting"] == 1)
+        live = run.server.devices[device].events
+        once = live.refusals
+        assert 2 <= once <= 4, "each at the path that it names, and at the usual one"
         assert run.service.pipeline is not None
         source.take_archive(run.service.pipeline.inventory)  # the same archive: nothing begins anew
-        assert source._source._points[device] is point
+        await asyncio.sleep(0.5)
+        assert live.refusals == once
+        point = source._source._points[device]
+        assert point.consumer == point.wanted, "it begins with its own way again"
+        assert bool(point.wanted) is listed
+        assert point.due - asyncio.get_running_loop().time() > 3600
+
+
+async def test_a_device_that_cannot_be_pulled_is_asked_to_push(tmp_path: Path) -> None:
+    fleet = Fleet()
+    device = fleet.add(Personality(events=EventQuirk.PUSH_ONLY))
+    fleet.add()
+    async with running(fleet, tmp_path) as run:
+        live = run.server.devices[device]
+        source = run.service.pulling
+        assert source is not None
+        await until(lambda: source._source.states()["pushing"] == 1)
+        assert live.events.pulls_asked == 0
+        assert run.service.pipeline is not None
+        source.take_archive(run.service.pipeline.inventory)  # it stays let in
+        assert (live.events.refusals, live.events.creations) == (1, 1)
+        run.server.signal(device, "tamper", active=True)
+        (event,) = await run.until_told(EventKind.TAMPER)
+        assert (event.source, event.device) == (EventSource.ONVIF_PUSH, device)
+        known = source._source._points[device]
+        again = recall(known.device, remember(known), "", known.consumer)
+        assert (again.consumer, again.wanted, again.where) == (known.consumer, "", known.where)
+        assert recall(known.device, remember(known)).where is None  # nobody may push any more
+        cameras, nodes = fleet.devices[1].channels, fleet.nodes
+        source.take_archive(Inventory.of(cameras, [fleet.devices[1].device], nodes))
+        before = EVENT_MESSAGES.labels("onvif_push", "stranger")._value.get()
+        run.server.signal(device, "tamper", active=False)
+        await until(lambda: EVENT_MESSAGES.labels("onvif_push", "stranger")._value.get() > before)
 
 
 @pytest.mark.parametrize("way", ["pull", "push"])

@@ -210,6 +210,23 @@ async def test_a_device_without_an_event_service_is_left_alone_and_asked_again_l
         assert 3500 < point.due - asyncio.get_running_loop().time() < 4000
 
 
+async def test_who_could_be_pulled_is_not_given_up_while_its_services_are_starting() -> None:
+    fleet = Fleet()
+    device = fleet.add()
+    limits = replace(QUICK, no_service_s=3600.0)
+    async with fleet.served() as server, pulling(fleet, limits=limits) as pulled:
+        await until(lambda: pulled.observed)
+        live = server.devices[device]
+        whole = live.events._device
+        live.events._device = replace(whole, personality=Personality(events=EventQuirk.NO_EVENTS))
+        live.reboot()
+        await until(lambda: live.events.refusals >= 3)
+        live.events._device = whole
+        server.signal(device, "tamper", active=True)
+        await until(lambda: pulled.events)
+        assert pulled.kinds() == [(EventKind.TAMPER, True)]
+
+
 @pytest.mark.parametrize("signing", [Signing.WSSE, Signing.DIGEST_MD5, Signing.DIGEST_SHA256])
 async def test_a_device_that_hangs_up_on_pulls_is_pulled_again_at_once(signing: Signing) -> None:
     fleet = Fleet()
