@@ -8,6 +8,7 @@ docs/adr/0010 tells what was measured.
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -115,19 +116,13 @@ class OnvifPullSource:
                 self._drop(device.id)
             self._add(self._ways.begin(device, consumer))
 
-    def came_back(self, device: DeviceId) -> None:
-        """It answers again: who rebooted has forgotten its subscription (quirk 19), and cannot say so.
-
-        A pull finds out by itself; of one that pushes nothing would come until the next renewal. One
-        that kept its subscription has pushed to nobody meanwhile, and tells its state again.
-        """
+    def came_back(self, device: DeviceId, last_failed_at: datetime) -> None:
+        """It answers again after an outage, whose last failed check began then (UTC)."""
         point = self._points.get(device)
-        if point is None or not point.consumer:
-            return
-        point.missed = True
-        if point.phase is Phase.PUSHING:
-            point.renew_at = 0.0
-            self._turns.at(point, Phase.PUSHING, asyncio.get_running_loop().time())
+        if point is not None:
+            self._cycle.setbacks.came_back(
+                point, (self._cycle.utc() - last_failed_at).total_seconds()
+            )
 
     # --- EventSourcePort
 
@@ -161,7 +156,7 @@ class OnvifPullSource:
                     point.lose()
                     self._news.unsaved[point.device.id] = ""
 
-        standing = [p for p in self._points.values() if p.where is not None]
+        standing = [p for p in self._points.values() if p.where is not None and not p.anew]
         standing.sort(key=lambda point: not point.live)
         try:
             async with asyncio.timeout(self._limits.close_s):

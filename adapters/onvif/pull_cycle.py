@@ -9,13 +9,9 @@ Short calls (`subscribing.py`) are tasks of a second; a pull that waits is none.
 """
 
 import asyncio
-import random
-import secrets
 from collections.abc import Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
-
-import structlog
 
 from adapters.dial import Trouble
 from adapters.onvif import auth
@@ -27,6 +23,7 @@ from adapters.onvif.notifications import EmptyPulls, read_notifications, times
 from adapters.onvif.pull_news import PullNews
 from adapters.onvif.pull_point import NEVER, QUICK_S, Phase, PullPoint
 from adapters.onvif.pull_tasks import PullTasks
+from adapters.onvif.setbacks import Setbacks
 from adapters.onvif.signing import REFUSALS, Called, Kind, ended
 from adapters.onvif.subscribing import Subscribing
 from adapters.onvif.transport import NoReply, Reply
@@ -38,13 +35,8 @@ from gateway.domain.observation import AuthScheme
 from gateway.metrics import PULLS, SUBSCRIBES
 from gateway.ports.events import PullContext
 
-log = structlog.get_logger("sightline.pull")
 AFTER_MESSAGES_S: Final = 0.25
 """Messages that come one by one are fetched together."""
-_REBOOT_JITTER_S: Final = 3.0
-_PAUSED_S: Final = 60.0
-_STILL_STARTING: Final = 5
-"""So many refusals in a row, in half an hour, may come from a device whose services are not all up yet."""
 _OK: Final = 200
 _OUTCOMES: Final = {
     Kind.GOOD: "good",
@@ -70,6 +62,7 @@ class PullCycle:
     Attributes:
         short: the short calls.
         tasks: those under way.
+        setbacks: what follows when something fails.
         closing: no more pulls.
     """
 
@@ -92,27 +85,26 @@ class PullCycle:
         self._logins = logins
         self._translator = translator
         self._news = news
-        self._ways = ways
         self._empty = EmptyPulls()
         self._body = calls.pull(self._limits.pull_s, self._limits.messages)
         self.short = Subscribing(transport, logins, self._limits)
         self.tasks = PullTasks()
+        self.setbacks = Setbacks(self._limits, turns, transport, logins, news, ways)
         self.closing = False
-
-    def _wait(self, point: PullPoint, seconds: float) -> None:
-        self._turns.at(point, Phase.WAITING, asyncio.get_running_loop().time() + seconds)
 
     def act(self, point: PullPoint, now: float) -> None:
         """Its time has come."""
         if point.phase is Phase.PULLING:
             self._transport.give_up(point.device.id)
-        elif point.where is None or now > point.ends_at > 0:
-            self._renounce(point)
+        elif point.where is None or point.anew or now > point.ends_at > 0:
+            self.setbacks.renounce(point)
         else:
             self._pull(point)
 
     def begin(self, point: PullPoint) -> None:
         """Its turn in the queue came: with a remembered subscription try that one first."""
+        if point.anew:
+            point.lose()
         if point.where is None:
             self._busy(point, self._create(point))
         elif point.consumer:
@@ -137,6 +129,9 @@ class PullCycle:
         device = point.device
         if self.closing or self._points.get(device.id) is not point:
             return
+        if point.anew:
+            self.setbacks.renounce(point)
+            return
         if point.consumer:
             self._await_pushes(point)
             return
@@ -155,17 +150,7 @@ class PullCycle:
         if digest and point.challenge is None:
             self._busy(point, self._pull_awaited(point))
             return
-        path = self.short.path(point)
-        template = self.short.template(point, "PullMessages", self._body)
-        headers = template.headers
-        if digest and point.challenge is not None:
-            body = template.fill({}, signed=False)
-            proof = auth.authorization(point.challenge, credential, path, secrets.token_hex(8))
-            headers = {**headers, "Authorization": proof}
-        else:
-            created = self._logins.device_utc(point.offset_s)
-            token = auth.token_values(credential, secrets.token_bytes(16), created)
-            body = template.fill(token, signed=True)
+        path, body, headers = self.short.written(point, credential, self._body, digest=digest)
         if not self._transport.ask(device, path, body, headers, self._replied):
             self._busy(point, self._connect(point))
             return
@@ -194,7 +179,7 @@ class PullCycle:
         elif failed is None:
             self._pull(point)
         else:
-            self.lost(point)
+            self.setbacks.lost(point)
 
     def _replied(self, device: Device, outcome: Reply | NoReply) -> None:
         """A pull ended."""
@@ -229,7 +214,7 @@ class PullCycle:
     def _unanswered(self, point: PullPoint, outcome: NoReply, now: float) -> None:
         """The connection ended, or the time did, without a reply."""
         if outcome.trouble is not Trouble.CLOSED:
-            self.lost(point)
+            self.setbacks.lost(point)
             return
         # Some close a pull after ten seconds, whatever was asked: as good as empty (quirk 24).
         PULLS.labels("closed").inc()
@@ -239,22 +224,22 @@ class PullCycle:
             return
         pause_s = point.pause_after_quick()
         if point.keeps_hanging_up:
-            self.lost(point)
+            self.setbacks.lost(point)
         else:
-            self._wait(point, 0.0 if point.quick == 1 else pause_s)
+            self.setbacks.wait(point, 0.0 if point.quick == 1 else pause_s)
 
     def _take(self, point: PullPoint, called: Called, reply: Reply | None, now: float) -> None:
         """A reply that is not one of the known empty ones."""
         if called.kind is Kind.LOST:
-            self.lost(point)
+            self.setbacks.lost(point)
         elif called.kind is Kind.PAUSED:
-            self._paused(point)
+            self.setbacks.paused(point)
         elif called.kind in REFUSALS:
             self._refused(point, called, reply)
         elif called.kind is not Kind.GOOD or called.soap is None:
-            self._faulted(point, called)
+            self.setbacks.faulted(point, called)
         elif called.soap.name != "PullMessagesResponse":
-            self._faulted(point, Called(Kind.UNUSABLE, called.soap.name[:60]))
+            self.setbacks.faulted(point, Called(Kind.UNUSABLE, called.soap.name[:60]))
         else:
             told = times(called.soap.content)
             if not point.renews and told.life_s is not None:
@@ -286,7 +271,7 @@ class PullCycle:
             point.quick = 0
             self._pull(point)
         else:
-            self._wait(point, point.pause_after_quick())
+            self.setbacks.wait(point, point.pause_after_quick())
 
     async def _deliver(self, point: PullPoint, events: Sequence[Event], pause_s: float) -> None:
         """Store what was told, then pull on: a device is not asked for more than can be kept."""
@@ -298,19 +283,9 @@ class PullCycle:
             point.missed = True
             raise
         if self._points.get(point.device.id) is point:
-            self._wait(point, pause_s)
+            self.setbacks.wait(point, pause_s)
 
     # --- what went wrong
-
-    def lost(self, point: PullPoint) -> None:
-        """No reply, or no connection: long enough alone, never a storm (quirk 26)."""
-        PULLS.labels("lost").inc()
-        # A reply may have been on its way, and is told once only; so is what was pushed meanwhile.
-        point.missed = True
-        self._news.live(point, live=False)
-        self._transport.let_go(point.device.id)
-        spread = 1.0 + 0.5 * random.random()  # noqa: S311 - spread, not a secret
-        self._wait(point, self._limits.backoff_s * spread)
 
     def _refused(self, point: PullPoint, called: Called, reply: Reply | None) -> None:
         """A login that was good is refused: find out why, within the budget."""
@@ -327,34 +302,7 @@ class PullCycle:
             self._busy(point, self._prove(point))
         else:
             self._news.login(point, called)
-            self._paused(point)
-
-    def _faulted(self, point: PullPoint, called: Called) -> None:
-        """The subscription is not known there any more, or never worked."""
-        PULLS.labels("fault").inc()
-        was_good = point.good
-        point.lose()
-        self._news.note(point)
-        if was_good:
-            # Rebooted, or ended by somebody else (quirk 19): a new one, in its turn.
-            point.failures = 0
-            self._wait(point, random.random() * _REBOOT_JITTER_S)  # noqa: S311 - spread
-            return
-        log.debug("a pull was answered by a fault", device=point.device.id, detail=called.detail)
-        self._news.live(point, live=False)
-        self._retry_later(point)
-
-    def _paused(self, point: PullPoint) -> None:
-        """Nothing may be signed now; looked at again soon, which costs the device nothing."""
-        self._news.live(point, live=False)
-        seconds = min(_PAUSED_S, self._logins.resumes_in_s(point.device.id) + 1.0)
-        self._wait(point, max(_PAUSED_S / 4, seconds) * (1 + 0.25 * random.random()))  # noqa: S311
-
-    def _renounce(self, point: PullPoint) -> None:
-        """Its subscription ended, or there is none: stand in the queue for another."""
-        if point.where is not None:
-            point.lose()
-        self._turns.enqueue(point)
+            self.setbacks.paused(point)
 
     # --- short calls
 
@@ -368,26 +316,13 @@ class PullCycle:
             self._pull(point)
         elif called.kind in (Kind.PAUSED, *REFUSALS):
             self._news.login(point, called)
-            self._paused(point)
+            self.setbacks.paused(point)
         elif called.kind is Kind.LOST:
-            self.lost(point)
+            self.setbacks.lost(point)
         elif called.kind is Kind.UNSUPPORTED:
-            self._unsupported(point)
+            self.setbacks.unsupported(point)
         else:
-            self._retry_later(point)
-
-    def _unsupported(self, point: PullPoint) -> None:
-        """It refused the way that it was asked for."""
-        if point.worked and point.failures < _STILL_STARTING:
-            self._retry_later(point)
-        elif self._ways.turn(point):
-            self._turns.enqueue(point)
-        else:
-            self._wait(point, self._limits.no_service_s * (1 + 0.1 * random.random()))  # noqa: S311
-
-    def _retry_later(self, point: PullPoint) -> None:
-        point.failures += 1
-        self._wait(point, point.backoff_s(self._limits.backoff_s, self._limits.backoff_most_s))
+            self.setbacks.retry_later(point)
 
     async def _prove(self, point: PullPoint) -> None:
         point.sent_at = NEVER
@@ -400,12 +335,12 @@ class PullCycle:
         if self._points.get(point.device.id) is not point:
             return
         if called.kind is Kind.LOST:
-            self.lost(point)
+            self.setbacks.lost(point)
         elif called.kind in (Kind.PAUSED, *REFUSALS):
             self._news.refused(point)
-            self._paused(point)
+            self.setbacks.paused(point)
         elif point.consumer and called.kind is not Kind.GOOD:
-            self._faulted(point, called)
+            self.setbacks.faulted(point, called)
         else:
             self._pull(point)
 
@@ -415,6 +350,6 @@ class PullCycle:
         if self._points.get(point.device.id) is not point:
             return
         if called.kind is Kind.LOST:
-            self.lost(point)
+            self.setbacks.lost(point)
         else:
             self._pull(point)

@@ -52,6 +52,8 @@ class PullPoint:
         rtt_s: round trip of the last short call.
         failures: faults and refusals in a row, for the back-off.
         quick: ends without waiting in a row.
+        since: when the subscription was created; that of before a restart is older than anything.
+        anew: it must not be used any more, whatever it answers (quirk 19).
         good: a pull was answered since the subscription was created.
         absolute: the device needs times of its own clock instead of durations (quirk 22).
         renews: it has not refused to renew (quirk 21).
@@ -77,6 +79,8 @@ class PullPoint:
     ends_at: float = 0.0
     sent_at: float = 0.0
     told_at: float = NEVER
+    since: float = NEVER
+    anew: bool = False
     failures: int = 0
     quick: int = 0
     good: bool = False
@@ -124,6 +128,8 @@ class PullPoint:
         """The subscription is gone: nothing of it holds."""
         self.worked |= self.good
         self.where = None
+        self.since = NEVER
+        self.anew = False
         self.good = False
         self.asks_state = False
         self.challenge = None

@@ -4,6 +4,7 @@ Each is one task for a second or so; the pulls themselves are no tasks (`pull_cy
 """
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -23,6 +24,7 @@ from adapters.onvif.signing import Called, Kind, Signer
 from adapters.onvif.transport import NoReply
 from adapters.onvif.verdict import reach
 from gateway.domain.observation import Verdict
+from gateway.ports import Credential
 from gateway.ports.events import PullLimits
 
 WELL_KNOWN: Final = "/onvif/event_service"
@@ -80,6 +82,23 @@ class Subscribing:
             return called
 
         return await self._signed(point, walk, _MANY_CALLS * self._limits.call_s)
+
+    def written(
+        self, point: PullPoint, credential: Credential, body: str, *, digest: bool
+    ) -> tuple[str, bytes, Mapping[str, str]]:
+        """A pull with its proof, to be sent without being awaited: path, body and headers.
+
+        With `digest` it answers the challenge at hand; the caller sees to it that there is one.
+        """
+        path = self.path(point)
+        template = self.template(point, "PullMessages", body)
+        if digest and point.challenge is not None:
+            proof = auth.authorization(point.challenge, credential, path, secrets.token_hex(8))
+            headers = {**template.headers, "Authorization": proof}
+            return path, template.fill({}, signed=False), headers
+        created = self._logins.device_utc(point.offset_s)
+        token = auth.token_values(credential, secrets.token_bytes(16), created)
+        return path, template.fill(token, signed=True), template.headers
 
     async def challenge(self, point: PullPoint) -> auth.Challenge | None:
         """What Digest must answer: asked for without a login, so that the pull itself is sent once.
@@ -263,7 +282,8 @@ class Subscribing:
                 return replace(called, kind=Kind.UNUSABLE, detail=called.soap.name[:60], soap=None)
             device = point.device
             point.where = subscription(called.soap, device.host, device.port, point.event_path)
-            point.good = False
+            point.since = asyncio.get_running_loop().time()
+            point.good = point.anew = False
             point.renews = True
             self._lives(point, called.soap)
         return called

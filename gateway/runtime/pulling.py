@@ -112,7 +112,7 @@ class Pulling:
                 if item.event == "outage" and row.ended_at is not None:
                     camera = self._inventory.cameras.get(row.channel)
                     if camera is not None:
-                        self._source.came_back(camera.device)
+                        self._source.came_back(camera.device, row.last_failed_at)
             known = feed.last_id
 
     async def close(self) -> None:

@@ -215,11 +215,15 @@ async def test_a_device_that_rebooted_is_subscribed_to_again_when_it_comes_back(
         run.service.feed.publish("outage", replace(outage("o1", 1, 0), channel=channel))
         await asyncio.sleep(0.3)
         assert teller.events.creations == 1
-        run.service.feed.publish("outage", replace(outage("o1", 1, 0, 1), channel=channel))
+        failed = datetime.now(UTC)
+        over = replace(outage("o1", 1, 0, 1), channel=channel, last_failed_at=failed)
+        run.service.feed.publish("outage", over)
         await until(lambda: teller.events.creations == 2)
         await asyncio.sleep(0.2)
+        run.service.feed.publish("outage", over)  # of another channel of the device
         run.server.signal(device, "tamper", active=True)
         await run.until_told(EventKind.TAMPER)
+        assert (teller.events.creations, teller.events.renewals) == (2, 0)
 
 
 @pytest.mark.parametrize("listed", [True, False])

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from fakes.onvif_watch import Watch, credential
@@ -296,6 +297,35 @@ async def test_a_reboot_costs_one_new_subscription_and_no_storm() -> None:
         assert live.refused_logins == 0
 
 
+async def test_after_a_reboot_the_old_subscription_is_left_to_whoever_has_its_number_now() -> None:
+    fleet = Fleet()
+    device = fleet.add()
+    async with fleet.served() as server, pulling(fleet) as pulled:
+        await until(lambda: pulled.observed)
+        live, held = server.devices[device], pulled.source._points[device]
+        ours = live.pulls.newest
+        pulled.source._cycle.setbacks.lost(held)
+        live.reboot()
+        other = live.pulls.create(600.0, live.steady())  # a recorder of the district was quicker
+        assert ours is not None
+        assert other is not None
+        assert other.number == ours.number
+        until_then = other.until
+        pulled.source.came_back(device, datetime.now(UTC))
+        server.signal(device, "tamper", active=True)
+        await until(lambda: pulled.events)
+        assert pulled.kinds() == [(EventKind.TAMPER, True)]
+        assert len(other.waiting_messages) == 1, "pulled by its owner, and by nobody else"
+        assert other.until == until_then
+        pulled.source.came_back(device, datetime.now(UTC) - timedelta(seconds=30))
+        await asyncio.sleep(0.5)
+        assert (live.events.creations, live.events.renewals) == (2, 0)
+        await pulled.stop()
+        await pulled.source.close()
+        assert live.pulls.find(other.number, live.steady()) is other
+        assert len(live.pulls) == 1, "ours is ended at shutdown, the other one is not"
+
+
 async def test_pull_points_that_have_run_out_are_asked_for_with_back_off() -> None:
     fleet = Fleet()
     device = fleet.add()
@@ -444,7 +474,7 @@ async def test_what_was_told_by_a_reply_that_was_lost_is_told_again() -> None:
         live = server.devices[device]
         point = live.pulls.newest
         assert point is not None
-        pulled.source._cycle.lost(pulled.source._points[device])
+        pulled.source._cycle.setbacks.lost(pulled.source._points[device])
         await until(lambda: not live.connections)
         server.signal(device, "tamper", active=True)
         point.waiting_messages.clear()
@@ -468,7 +498,7 @@ async def test_a_device_that_cannot_renew_tells_again_what_was_lost(before: str)
             live.pulls.remove_all()
             await until(lambda: live.events.creations == 2 and held.good)
         created = live.events.creations
-        pulled.source._cycle.lost(held)
+        pulled.source._cycle.setbacks.lost(held)
         await until(lambda: not live.connections)
         server.signal(device, "tamper", active=True)
         point = live.pulls.newest
@@ -492,7 +522,7 @@ async def test_who_refused_to_tell_its_state_is_not_asked_again_after_a_loss() -
         live, held = server.devices[device], pulled.source._points[device]
         assert not held.synchronizes
         held.renews = False
-        pulled.source._cycle.lost(held)
+        pulled.source._cycle.setbacks.lost(held)
         asked = live.events.pulls_asked
         await until(lambda: live.events.pulls_asked >= asked + 3)
         assert held.missed
