@@ -5,6 +5,7 @@ Twelve thousand of them live at once: plain slots, no task and no timer each.
 
 import json
 import random
+import sys
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -178,7 +179,7 @@ def recall(device: Device, text: str, consumer: str = "", instead: str = "") -> 
         return point
     if isinstance(path, str) and path.startswith("/") and isinstance(parameters, list):
         point.where = Subscription(path, tuple(str(p).encode() for p in parameters))
-        point.event_path = str(events)
+        point.event_path = sys.intern(str(events))
         point.good = True
         point.missed = True
         point.synchronizes = held.get("synchronizes") is not False

@@ -5,6 +5,7 @@ Each is one task for a second or so; the pulls themselves are no tasks (`pull_cy
 
 import asyncio
 import secrets
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -267,7 +268,8 @@ class Subscribing:
         found: Mapping[str, str] = {}
         if isinstance(soap, Soap) and soap.fault is None:
             found = services(soap)
-        return located(found.get(calls.TEV, ""), device.host, device.port).path or WELL_KNOWN
+        path = located(found.get(calls.TEV, ""), device.host, device.port).path
+        return sys.intern(path) if path else WELL_KNOWN  # a fleet has a handful of them
 
     async def _create(
         self, point: PullPoint, signer: Signer, templates: dict[str, Template]
