@@ -23,11 +23,14 @@ _LOGIN_PAGE: Final = (
     b"<!DOCTYPE html><html><head><title>WEB SERVICE</title></head>"
     b"<body><form action='/doc/page/login.asp'>User name</form></body></html>"
 )
+NON_XML: Final = "non_xml"
 BAD_VARIANTS: Final = ("truncated", "huge", "endless", "entity_bomb")
 
 
 def bad_reply(variant: str) -> Reply:
-    """One of `BAD_VARIANTS`."""
+    """One of `BAD_VARIANTS`, or `NON_XML`."""
+    if variant == NON_XML:
+        return Reply(200, b"OK\r\n", "text/plain")
     if variant == "truncated":
         return Reply(200, _START + b" " * 400, framing=Framing.TRUNCATED)
     if variant == "huge":

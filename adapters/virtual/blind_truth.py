@@ -225,7 +225,11 @@ class _Judge:
         """Rows of losses that had begun before the end, but for those that the gateway could not see."""
         for spot in self.spots:
             opened = spot.opened_at
-            cuts = [began for began, _ in self.down[spot.channel] if self._within(spot, began)]
+            cuts = [
+                began
+                for began, _ in self.down[spot.channel]
+                if self._within(spot, began) and began >= self.span.began
+            ]
             if opened is None or not cuts or spot.channel in self.flappers:
                 continue
             known = confirmed.get(spot.outage)

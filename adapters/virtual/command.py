@@ -17,6 +17,7 @@ import uvloop
 from adapters.virtual.control import Controller, flapping_rule, lines_of
 from adapters.virtual.files import write_archive
 from adapters.virtual.fleet import build_district, mix
+from adapters.virtual.legacy import LEGACY_SHARE
 from adapters.virtual.listeners import HeldPort
 from adapters.virtual.model import VirtualDistrict
 from adapters.virtual.narration import clock_text
@@ -169,6 +170,9 @@ def virtual(
     killable: Annotated[
         float, typer.Option(min=0, max=0.5, help="share of the devices that may die alone")
     ] = KILLABLE_SINGLES,
+    legacy: Annotated[
+        float, typer.Option(min=0, max=0.02, help="share of the devices never well, each kind")
+    ] = LEGACY_SHARE,
     *,
     serve_only: Annotated[bool, typer.Option("--serve-only", help="no scenario at all")] = False,
     control: Annotated[
@@ -199,7 +203,7 @@ def virtual(
     )
     try:
         ports = choose_ports(port)
-        district = build_district(seed, cameras, **ports, killable_singles=killable)
+        district = build_district(seed, cameras, **ports, killable_singles=killable, legacy=legacy)
         raise_file_limit(district)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(district, ports, wish))

@@ -11,14 +11,25 @@ from math import ceil
 from typing import Final
 
 from adapters.virtual.incidents import IncidentFinding, check_incidents
-from adapters.virtual.intervals import OUTAGE, Interval, Rules, WatchedSpan, Weight, intervals
+from adapters.virtual.intervals import (
+    OUTAGE,
+    STANDING,
+    TAKEOVER,
+    Interval,
+    Rules,
+    WatchedSpan,
+    Weight,
+    intervals,
+)
 from adapters.virtual.model import TruthRow
 from adapters.virtual.rows import LedgerRows
 from adapters.virtual.truth import when
 from gateway.domain.camera import ChannelId
 from gateway.domain.ledger import Fault, GapReason, Outage
 
-DOWN_KINDS: Final = frozenset({"outage", "uplink", "switch", "flapping"})
+DOWN_KINDS: Final = frozenset({"outage", "uplink", "switch", "flapping", TAKEOVER})
+NEVER_WELL: Final = frozenset({TAKEOVER, STANDING})
+"""What was so before anybody watched: a row each, no incident, no alert."""
 SIGNED_CAUSES: Final = frozenset({"auth", "locked_out", "wrong_device"})
 _MOST_LISTED: Final = 200
 
@@ -146,18 +157,43 @@ class _Comparer:
         for covered in self.by_channel[row.channel, kind]:
             if interval.began <= covered.began <= last.began:
                 self.found[id(covered)].append(row)
+        if interval.source.kind in NEVER_WELL:
+            self._never_well(row, kind)
         error = max(_start_error(row, interval), end_error)
         self.worst = max(self.worst, error)
         if error > self.rules.tolerance_s:
             self._offend("bounds", row.channel, kind, f"{error:.1f} s outside its bounds", row.id)
         self._widths(row, kind, last)
 
+    def _never_well(self, row: Row, kind: str) -> None:
+        """Its row says that it was never seen good, and that it is nobody's work yet."""
+        if row.last_seen_at is not None:
+            reason = f"it was never well, and the row saw it so at {row.last_seen_at}"
+        elif isinstance(row, Outage) and (not row.takeover or row.incident is not None):
+            reason = f"takeover {row.takeover}, incident {row.incident}: it belongs to the list"
+        else:
+            return
+        self.invented += 1
+        self._offend("invented", row.channel, kind, reason, row.id)
+
+    def takeover_incidents(self) -> None:
+        """No incident may be about what was never well."""
+        old = {i.channel for i in self.intervals if i.source.kind in NEVER_WELL}
+        devices = {str(t.device) for t in self.truth if t.kind in NEVER_WELL}
+        for incident in self.rows.incidents:
+            if incident.root in old | devices:
+                self.invented += 1
+                reason = "an incident about what was never well"
+                self._offend("invented", incident.root, "incident", reason, incident.id)
+
     def _widths(self, row: Row, kind: str, last: Interval) -> None:
         signed = kind in SIGNED_CAUSES
         cadence = self.rules.signed_cadence_s if signed else self.rules.cadence_s
         most = cadence + self.rules.width_slack_s
         widths = {}
-        if row.last_seen_at is None:
+        if last.source.kind in NEVER_WELL:
+            pass  # its start has no lower bound: it is older than the watch
+        elif row.last_seen_at is None:
             # Never tested before: honest only while the first test of its step was not yet due.
             watched = (row.failed_at - self.span.began).total_seconds()
             widths["start"] = watched if signed else float("inf")
@@ -311,6 +347,7 @@ def compare(
     rules = rules or Rules()
     comparer = _Comparer(truth, rows, span, rules)
     comparer.judge_rows()
+    comparer.takeover_incidents()
     by_kind = comparer.judge_intervals()
     detections = comparer.detections()
     untouched, quiet = comparer.untouched()

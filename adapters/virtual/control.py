@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from adapters.virtual.device import DEAD
+from adapters.virtual.legacy import legacy_truth
 from adapters.virtual.model import Trouble
 from adapters.virtual.narration import narrate
 from adapters.virtual.runner import Runner, Told
@@ -144,6 +145,8 @@ class Controller:
             if self._truth is None:
                 raise ValueError("give --truth FILE: without it nobody knows what happened")
             self._log = TruthLog(self._truth)
+            for row in legacy_truth(self._server.district.devices, self._server.since):
+                self._log.write(row)
         return self._log
 
     def apply(self, order: Mapping[str, Any]) -> None:

@@ -251,6 +251,8 @@ class Demo:
             "seed": self.wish.seed,
             "cameras": len(channels),
             "devices": stats["devices"],
+            "import_s": processes.import_s,
+            "ready_s": processes.ready_s,
             "memory_mb": memory,
             **ledger_part(stats, verdict),
             "blind_spots": blind_part(blind),

@@ -5,7 +5,9 @@ Everything runs as a person would run it, through the command line.
 
 import asyncio
 import json
+import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,13 +17,17 @@ from typing import Any
 import aiohttp
 
 from adapters.virtual.demo_settings import settings_text
+from adapters.virtual.legacy import NEVER_ALIVE
 from adapters.virtual.listeners import HeldPort, is_free
+from adapters.virtual.model import Legacy
 from adapters.virtual.narration import archive_told
 from gateway.errors import Unavailable
 
 SIGHTLINE = (sys.executable, "-m", "gateway")
 START_LIMIT_S = 120.0
 STOP_LIMIT_S = 20.0
+_START_FIELD = 19
+"""`starttime` of proc(5), counted from the field after the name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,8 @@ class Processes:
         say: tells people.
 
     Attributes:
+        import_s / ready_s: seconds from the start of this process until the inventory was imported, and until
+            the console answered with the first full round running; None = not yet.
         truth: the district's log of what it really did.
         token: of an administrator; known once the archive is imported.
         archive: the district's files by name; known once the archive is imported.
@@ -64,6 +72,8 @@ class Processes:
         self.gateway: asyncio.subprocess.Process | None = None
         self.events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._reading: asyncio.Task[None] | None = None
+        self.import_s: float | None = None
+        self.ready_s: float | None = None
 
     @property
     def url(self) -> str:
@@ -92,9 +102,15 @@ class Processes:
         self._reading = asyncio.create_task(self._read_events())
         ready = await self.event("ready", START_LIMIT_S)
         mix = ready["mix"]
+        never = sum(mix.get(f"legacy_{kind}", 0) for kind in NEVER_ALIVE)
+        nonsense = sum(mix.get(f"legacy_{kind}", 0) for kind in Legacy) - never
         self.say(
             f"[bold]{ready['channels']:,}[/] channels on {ready['devices']:,} devices answer on "
             f"loopback 虚拟设备已就绪（{mix.get('nvrs', '')} 台 NVR）"
+        )
+        self.say(
+            f"{never} of them were never alive, {nonsense} have only ever answered nonsense "
+            f"存量故障：{never} 路从未应答，{nonsense} 路应答内容一直损坏"
         )
         return ready
 
@@ -156,6 +172,7 @@ class Processes:
         await self.sightline("import", *lists, "--yes", "--json")
         for kind in ("footprints", "prohibited"):
             await self.sightline("import", kind, archive[kind], "--yes", "--json")
+        self.import_s = process_age_s()
         made = await self.sightline("token", "create", "demo", "--role", "admin", "--json")
         self.token = str(json.loads(made)["token"])
 
@@ -202,13 +219,29 @@ class Processes:
                     reasons = await self._reasons()
                     if reasons is not None and not reasons:
                         break
+                    if reasons is not None and self.ready_s is None:
+                        await self._console_answers()
                     text = "; ".join(reasons or ["not listening yet"])
                     if text.partition(":")[0] != shown:
                         shown = text.partition(":")[0]
                         self.say(f"[dim]{text}[/]")
         except TimeoutError as error:
             raise Unavailable(f"no first full round within {limit:.0f} s: {shown}") from error
+        if self.ready_s is None:
+            await self._console_answers()
         self.say("every device was asked once: the first full round is done 首轮巡检完成")
+
+    async def _console_answers(self) -> None:
+        """Note when the console first answered; the first full round was running then."""
+        try:
+            async with aiohttp.ClientSession() as http, http.get(f"{self.url}/") as response:
+                if response.ok:
+                    self.ready_s = process_age_s()
+                    self.say(
+                        f"the console answers {self.ready_s:.0f} s after the start 控制台已可用"
+                    )
+        except aiohttp.ClientError:
+            return
 
     def _check_alive(self) -> None:
         if self.gateway is not None and self.gateway.returncode is not None:
@@ -272,6 +305,18 @@ class Processes:
                 await process.wait()
         if self._reading is not None:
             await asyncio.gather(self._reading, return_exceptions=True)
+
+
+def process_age_s() -> float:
+    """Seconds since this process was started, the imports before its first line included."""
+    fields = (
+        Path("/proc/self/stat")
+        .read_text(encoding="ascii", errors="replace")
+        .rpartition(")")[2]
+        .split()
+    )
+    started_s = int(fields[_START_FIELD]) / os.sysconf("SC_CLK_TCK")
+    return round(time.clock_gettime(time.CLOCK_BOOTTIME) - started_s, 1)
 
 
 async def end_tasks(*tasks: "asyncio.Task[Any]") -> None:

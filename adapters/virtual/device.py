@@ -188,8 +188,9 @@ class LiveDevice:
             return self._rtsp(request)
         if self.soft is Trouble.NOT_ONVIF:
             return login_page()
-        if self.soft is Trouble.BAD_RESPONSE:
-            return bad_reply(self.bad_variant)
+        nonsense = self._nonsense()
+        if nonsense is not None:
+            return bad_reply(nonsense)
         if request.path.startswith(SNAPSHOT_PATH):
             return self._snapshot(request)
         if request.path not in SOAP_PATHS and not request.path.startswith(PULL_PATH):
@@ -202,6 +203,12 @@ class LiveDevice:
             return self.fault(malformed(str(error)), SOAP12)
         refusal = self._login(request, call)
         return refusal or self._perform(request, call, connection, delay)
+
+    def _nonsense(self) -> str | None:
+        """What it answers instead of SOAP, now or ever since it was hung up."""
+        return (
+            self.bad_variant if self.soft is Trouble.BAD_RESPONSE else self.facts.personality.legacy
+        )
 
     def _login(self, request: HttpRequest, call: SoapCall) -> Reply | None:
         """None when the call may go on, else how it is refused."""

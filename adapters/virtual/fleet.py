@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from random import Random
@@ -11,7 +11,8 @@ from random import Random
 from adapters.virtual.catalogue import Identity, draw_maker, make_identity
 from adapters.virtual.fields import STRUCTURE_NAME, archive_fields, common_name
 from adapters.virtual.geography import Geography, build_geography
-from adapters.virtual.model import Quirk, Signing, VirtualDevice, VirtualDistrict
+from adapters.virtual.legacy import NEVER_ALIVE, draw_legacy
+from adapters.virtual.model import Legacy, Quirk, Signing, VirtualDevice, VirtualDistrict
 from adapters.virtual.names import division_rows, townships
 from adapters.virtual.network import Network, Slot, build_network
 from adapters.virtual.places import build_places
@@ -59,12 +60,14 @@ def build_district(
     killable_port: int,
     canary_port: int,
     killable_singles: float = KILLABLE_SINGLES,
+    legacy: float = 0.0,
 ) -> VirtualDistrict:
     """Make a district with exactly `cameras` channels (50..12328).
 
     Divisions, grid cells and places are always whole; a small district has fewer townships with
     cameras, but every mechanism: an NVR, a multi-lens camera, each quirk, TLS, killable singles, a
-    killable access switch and a killable township uplink.
+    killable access switch and a killable township uplink. `legacy` is the share of the devices that were
+    never well, for each kind of it.
 
     Raises:
         ValueError: `cameras` is out of range.
@@ -80,9 +83,15 @@ def build_district(
     network = build_network(seed, land, by_code, plan)
     traits = draw_traits(seed, network.slots, plan.cut)
     killable = draw_killable(seed, network.slots, traits, plan.cut, killable_singles)
+    unwell = draw_legacy(seed, network.slots, traits, killable, legacy)
     maker = _Maker(seed, land, by_code, network, ports)
     devices = tuple(
-        maker.device(slot, trait, killable=index in killable)
+        maker.device(
+            slot,
+            _with(trait, unwell.get(index)),
+            # One that was never alive has a listener of its own too: it stays closed or deaf.
+            killable=index in killable or unwell.get(index) in NEVER_ALIVE,
+        )
         for index, (slot, trait) in enumerate(zip(network.slots, traits, strict=True))
     )
     places = build_places(seed, land, streets)
@@ -110,6 +119,10 @@ def build_district(
         private_areas=private_areas,
         poles=build_poles(seed, streets, used, clear, buildings),
     )
+
+
+def _with(trait: Trait, legacy: Legacy | None) -> Trait:
+    return replace(trait, personality=replace(trait.personality, legacy=legacy))
 
 
 def _password(seed: int) -> str:
@@ -290,6 +303,7 @@ def mix(district: VirtualDistrict) -> dict[str, int]:
     recorders = [d for d in devices if is_recorder(d)]
     kinds = Counter(node.kind for node in district.nodes)
     quirks = Counter(d.personality.quirk for d in devices)
+    legacy = Counter(d.personality.legacy for d in devices)
     return {
         "channels": len(district.channels),
         "devices": len(devices),
@@ -308,6 +322,7 @@ def mix(district: VirtualDistrict) -> dict[str, int]:
         "tls": sum(d.device.tls for d in devices),
         "slow": sum(d.personality.slow_s > 0 for d in devices),
         **{f"quirk_{quirk}": quirks[quirk] for quirk in Quirk},
+        **{f"legacy_{kind}": legacy[kind] for kind in Legacy},
         "townships_stalling": sum(link.stall_rate > 0 for link in district.links.values()),
         "townships_resetting": sum(link.reset_rate > 0 for link in district.links.values()),
     }

@@ -14,6 +14,11 @@ from adapters.virtual.truth import when
 from gateway.domain.camera import ChannelId
 
 OUTAGE: Final = "outage"
+TAKEOVER: Final = "takeover"
+"""Never answered."""
+STANDING: Final = "standing"
+"""Never answered well."""
+FAULT_KINDS: Final = frozenset({"fault", STANDING})
 
 
 class Weight(StrEnum):
@@ -99,6 +104,6 @@ def intervals(truth: Iterable[TruthRow], span: WatchedSpan, rules: Rules) -> lis
         began = when(row.began)
         ended = when(row.ended) if row.ended else None
         weight = Weight.FORBIDDEN if row.kind == "dip" else _weight(began, ended, span, rules)
-        kind = row.cause if row.kind == "fault" else OUTAGE
+        kind = row.cause if row.kind in FAULT_KINDS else OUTAGE
         found += [Interval(c, kind, began, ended, weight, row) for c in row.channels]
     return found

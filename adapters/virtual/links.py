@@ -15,6 +15,7 @@ import numpy as np
 import shapely
 
 from adapters.virtual import plane
+from adapters.virtual.intervals import TAKEOVER
 from adapters.virtual.model import TruthRow
 from adapters.virtual.sight import GROUND_STEP_M, Sight, area_density
 from adapters.virtual.truth import when
@@ -171,7 +172,7 @@ class Views:
     def _down(self, channel: ChannelId, at: datetime) -> bool:
         """It had been dead long enough for everybody to know, and still was."""
         return any(
-            row.kind in {"outage", "uplink", "switch"}
+            row.kind in {"outage", "uplink", "switch", TAKEOVER}
             and when(row.began) + self._settle < at
             and (row.ended is None or when(row.ended) > at)
             for row in self._rows[channel]

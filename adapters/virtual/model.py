@@ -107,6 +107,25 @@ class EventQuirk(StrEnum):
     """Refuses pull points, takes Subscribe only (20)."""
 
 
+class Legacy(StrEnum):
+    """What was never well, from the first day on (存量故障)."""
+
+    TRUNCATED = "truncated"
+    """Every reply ends in the middle."""
+    NON_XML = "non_xml"
+    """Every reply is plain text."""
+    HUGE = "huge"
+    """Every reply is larger than anybody should read."""
+    ENDLESS = "endless"
+    """Every reply drips and never ends."""
+    REFUSES = "refuses"
+    """Never alive: refuses connections."""
+    DROPS_SYN = "drops_syn"
+    """Never alive: nothing answers a SYN."""
+    HANGS = "hangs"
+    """Never alive: accepts and stays silent."""
+
+
 class Trouble(StrEnum):
     """What the scenario can do to a device. The first three stop it from answering."""
 
@@ -140,6 +159,8 @@ class Personality:
     """Thinks so long before each answer."""
     quirk: Quirk | None = None
     events: EventQuirk | None = None
+    legacy: Legacy | None = None
+    """It has never been well: the script leaves it alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +265,7 @@ class TruthRow:
     """
 
     kind: str
-    """`outage`, `fault`, `dip`, `flapping`, `uplink`, `switch`, `blind`."""
+    """`outage`, `fault`, `dip`, `flapping`, `uplink`, `switch`, `blind`, `takeover`, `standing`."""
     cause: str
     """The trouble (`refuse`, `drop_syn`, `hang`, or the cause of the fault)."""
     channels: tuple[ChannelId, ...]

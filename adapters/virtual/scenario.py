@@ -285,6 +285,7 @@ def _simple(device: VirtualDevice) -> bool:
         len(device.channels) == 1
         and device.device.check_by is CheckBy.ONVIF
         and device.personality.slow_s == 0
+        and device.personality.legacy is None
     )
 
 

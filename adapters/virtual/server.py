@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from adapters.virtual.device import DEAD, LiveDevice
 from adapters.virtual.http_server import HttpConnection, Network
+from adapters.virtual.legacy import NEVER_ALIVE
 from adapters.virtual.listeners import Listener, server_context
 from adapters.virtual.login import LoginRules
 from adapters.virtual.model import LinkQuality, Trouble, VirtualDevice, VirtualDistrict
@@ -79,6 +80,8 @@ class DistrictServer:
         self._canaries: list[Listener] = []
         self._tls: ssl.SSLContext | None = None
         self._started = 0.0
+        self.since = utc_now()
+        """From then on devices answer, but for those that never do."""
         self.devices: dict[DeviceId, LiveDevice] = {
             facts.device.id: self._live(facts) for facts in district.devices
         }
@@ -134,6 +137,11 @@ class DistrictServer:
         except OSError:
             await self.close()
             raise
+        for f in facts:
+            legacy = f.personality.legacy
+            if legacy in NEVER_ALIVE:
+                self.apply(f.device.id, NEVER_ALIVE[legacy])
+        self.since = utc_now()
 
     def _open(self, group: list[Listener], address: tuple[str, int]) -> None:
         listener = Listener(address, self._accepted)

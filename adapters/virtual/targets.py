@@ -19,6 +19,11 @@ class Targets:
     """All other killable devices: each has steady neighbours on its switch."""
 
 
+def _mortal(virtual: VirtualDevice) -> bool:
+    """It may be killed, and is alive."""
+    return virtual.killable and virtual.personality.legacy is None
+
+
 def find_targets(district: VirtualDistrict) -> Targets:
     """The nodes of a district below which every device is killable, and the devices between."""
     parents = {node.id: node.parent for node in district.nodes}
@@ -32,7 +37,7 @@ def find_targets(district: VirtualDistrict) -> Targets:
     whole = {
         node: tuple(devices)
         for node, devices in below.items()
-        if all(virtual.killable for virtual in devices)
+        if all(_mortal(virtual) for virtual in devices)
     }
     uplinks = {node: rows for node, rows in whole.items() if kinds[node] is NodeKind.UPLINK}
     under = {virtual.device.id for rows in uplinks.values() for virtual in rows}
@@ -42,5 +47,5 @@ def find_targets(district: VirtualDistrict) -> Targets:
         if kinds[node] is NodeKind.ACCESS and rows[0].device.id not in under
     }
     under |= {virtual.device.id for rows in switches.values() for virtual in rows}
-    singles = (v for v in district.devices if v.killable and v.device.id not in under)
+    singles = (v for v in district.devices if _mortal(v) and v.device.id not in under)
     return Targets(uplinks, switches, tuple(singles))

@@ -69,7 +69,7 @@ class District:
             self.process = subprocess.Popen(
                 [
                     *SIGHTLINE, "virtual", "--control", "--seed", str(seed),
-                    "--cameras", str(cameras), "--killable", str(killable),
+                    "--cameras", str(cameras), "--killable", str(killable), "--legacy", "0",
                     "--archive", str(self.folder / "archive"), "--truth", str(self.truth),
                 ],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,

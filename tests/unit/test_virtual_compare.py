@@ -350,3 +350,51 @@ def test_percentiles_are_nearest_rank() -> None:
     assert (percentile(values, 0.5), percentile(values, 0.99)) == (50, 99)
     assert percentile([7.0], 0.99) == 7
     assert percentile([], 0.5) is None
+
+
+# --- what was never well, from the first day on (takeover list, semantics §1)
+
+NEVER = truth(-30, None, kind="takeover", cause="hang")
+NONSENSE = truth(-30, None, kind="standing", cause="bad_response")
+OLD = outage(-20, last_seen_at=None, takeover=True)
+
+
+def test_what_never_answered_owes_one_row_that_was_never_seen_good() -> None:
+    found = hold([NEVER], OLD)
+    assert found.ok, found.offences
+    assert found.by_kind["takeover"] == {"due": 1, "found": 1}
+    assert found.detections == 0, "nobody saw it die"
+    assert hold([NEVER]).missed == 1
+
+
+def test_what_only_ever_answered_nonsense_owes_one_fault() -> None:
+    row = replace(fault(-20, FaultCause.BAD_RESPONSE), last_seen_at=None)
+    found = hold([NONSENSE], row)
+    assert found.ok, found.offences
+    assert hold([NONSENSE]).missed == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        replace(OLD, last_seen_at=at(-40)),
+        replace(OLD, takeover=False),
+        replace(OLD, incident="i1"),
+    ],
+)
+def test_a_row_of_what_was_never_well_that_makes_work_of_it_is_invented(
+    wrong: Outage[datetime],
+) -> None:
+    found = hold([NEVER], wrong)
+    assert not found.ok
+    assert found.invented == 1
+
+
+def test_an_incident_about_what_was_never_well_is_invented() -> None:
+    incident: Incident[datetime] = Incident(
+        id="i1", root="c1", cause=OutageCause.TIMEOUT, began_after_at=None, began_at=at(-15),
+        confirmed_at=at(10), children=1,
+    )  # fmt: skip
+    found = hold([NEVER], OLD, incident)
+    assert not found.ok
+    assert found.invented == 1

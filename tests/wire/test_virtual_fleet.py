@@ -13,7 +13,9 @@ import shapely
 from adapters.virtual.fields import direction_type
 from adapters.virtual.files import EXTRA_COLUMNS, GBT_COLUMNS
 from adapters.virtual.fleet import build_district, is_recorder, mix
-from adapters.virtual.model import Quirk, Signing, VirtualDistrict
+from adapters.virtual.legacy import LEGACY_SHARE
+from adapters.virtual.model import Legacy, Quirk, Signing, VirtualDistrict
+from adapters.virtual.scenario import plan
 from adapters.virtual.targets import find_targets
 from gateway.domain.camera import NodeKind
 from gateway.inventory import Inventory
@@ -315,3 +317,18 @@ def test_another_seed_builds_another_district() -> None:
     assert [v.device.serial for v in district(2, 50).devices] != [
         v.device.serial for v in other.devices
     ]
+
+
+def test_a_large_district_has_a_few_devices_that_were_never_well_and_a_script_leaves_them_alone() -> (
+    None
+):
+    built = build_district(
+        3, 2000, port=1, tls_port=2, killable_port=3, canary_port=4, legacy=LEGACY_SHARE
+    )
+    counts = mix(built)
+    assert {counts[f"legacy_{kind}"] for kind in Legacy} == {2}
+    unwell = {v.device.id for v in built.devices if v.personality.legacy is not None}
+    assert not unwell & {device for trouble in plan(built, 3) for device in trouble.devices}
+    plain = build_district(3, 2000, port=1, tls_port=2, killable_port=3, canary_port=4)
+    assert [v.channels[0].id for v in plain.devices] == [v.channels[0].id for v in built.devices]
+    assert not any(v.personality.legacy for v in plain.devices)
