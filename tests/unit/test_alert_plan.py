@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
@@ -398,6 +398,7 @@ def test_a_decision_without_a_rule_can_be_planned_and_a_digest_stands_for_itself
     assert planner.plan(SMOKE, Decision(("feed",), "by hand"), after(9)).alerts == ()
 
 
+@settings(deadline=None)  # of one example: others use the machine too
 @given(
     st.lists(
         st.tuples(

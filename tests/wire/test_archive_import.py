@@ -300,7 +300,7 @@ def sightline(
     }
     return subprocess.run(
         [sys.executable, "-m", "gateway", *map(str, arguments)],
-        env=environ | environment, capture_output=True, text=True, timeout=60, check=False,
+        env=environ | environment, capture_output=True, text=True, timeout=110, check=False,
     )  # fmt: skip
 
 

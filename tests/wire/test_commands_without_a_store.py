@@ -16,7 +16,7 @@ def sightline(*arguments: str, state: Path) -> subprocess.CompletedProcess[str]:
     environ = os.environ | {"SIGHTLINE_STORE__STATE_DIR": str(state), "COLUMNS": "200"}
     return subprocess.run(
         [sys.executable, "-m", "gateway", *arguments],
-        env=environ, capture_output=True, text=True, timeout=60, check=False,
+        env=environ, capture_output=True, text=True, timeout=110, check=False,
     )  # fmt: skip
 
 
