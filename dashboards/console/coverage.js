@@ -3,13 +3,14 @@ import { Elapsed, useTopics } from "./bits.js";
 import { useCoverage, useGround } from "./coverage_data.js";
 import { html, useMemo } from "./html.js";
 import { MapView, coverageLayers } from "./map.js";
+import { Intrusions, Survey } from "./trust.js";
 import { area, clock, joined, moment_full, number, share, t, word } from "./words.js";
 
 /** @typedef {import("./store.js").Store} Store */
 /** @typedef {import("./coverage_data.js").Coverage} Coverage */
 
 /** Words of the tabs. @type {Record<string, string>} */
-const TABS = { spots: "coverage.tab_spots", repair: "coverage.tab_repair", single: "coverage.tab_single" };
+const TABS = { spots: "coverage.tab_spots", repair: "coverage.tab_repair", single: "coverage.tab_single", survey: "coverage.tab_survey", intrusions: "coverage.tab_intrusions" };
 const PLACE_STATES = ["seen", "unverified", "unknown", "blind", "never"];
 /** The gateway settles coverage every 5 s and says so; older than this it is not the present. */
 const OLD_S = 60;
@@ -34,7 +35,7 @@ export function CoveragePage({ store }) {
       <${Headline} store=${store} data=${data} />
       <${MapView} store=${store} sources=${sources} more=${coverageLayers} chosen=${chosen}
         onPick=${{ "cameras-trouble": onCamera, "spot-marks": onSpot, "spots-fill": onSpot, cameras: onCamera }}>
-        <${MapLegend} />
+        <${MapLegend} ladder=${data.told?.ladder ?? ""} />
       <//>
     </section>
     <${Lists} store=${store} data=${data} choose=${choose} />`;
@@ -94,8 +95,10 @@ function NoList({ told }) {
     <p><code>${told.drafts ? "sightline import places --accept" : "sightline import places --suggest"}</code></p></div>`;
 }
 
-function MapLegend() {
+/** @param {{ ladder: string }} props */
+function MapLegend({ ladder }) {
   return html`<ul class="map-legend">
+    ${ladder && html`<li class="legend-title">${t("coverage.legend_ladder", { name: ladder })}</li>`}
     <li><i class="swatch area" />${t("coverage.legend_spot")}</li>
     <li><i class="swatch view" />${t("coverage.legend_view")}</li>
     ${["seen", "partly", "blind", "never"].map((state) => html`<li key=${state}><i class="swatch circle" style=${{ borderColor: `var(--place-${state})` }} />${t("coverage.legend_place")} · ${word("place", state)}</li>`)}
@@ -114,6 +117,8 @@ function Lists({ store, data, choose }) {
       ${tab === "spots" && html`<${Spots} store=${store} data=${data} choose=${choose} />`}
       ${tab === "repair" && html`<${Repair} store=${store} data=${data} choose=${choose} />`}
       ${tab === "single" && html`<${Single} store=${store} data=${data} choose=${choose} />`}
+      ${tab === "survey" && html`<${Survey} store=${store} data=${data} choose=${choose} />`}
+      ${tab === "intrusions" && html`<${Intrusions} store=${store} data=${data} choose=${choose} />`}
     </div>
   </section>`;
 }
@@ -176,7 +181,9 @@ function Repair({ store, data, choose }) {
         <span class="row-name">${visit.node_name || first?.name || visit.repairs[0].channel}</span>
         <span class="row-end number gain">${gained(told?.weight ? visit.adds / told.weight : 0)}</span>
         <span class="row-more">${t("coverage.repair_visit", { n: number(visit.repairs.length) })}${visit.places.length > 0 && html`<span class="faint"> · ${placeNames(data, visit.places)}</span>`}</span>
-        <span class="row-end faint number">${area(visit.lost_m2)}</span></button></li>`;
+        <span class="row-end faint number">${area(visit.lost_m2)}</span></button>
+        ${visit.incident && html`<p class="row-links"><button class="link" data-incident=${visit.incident}
+          onClick=${() => store.go({ page: "", tab: "", pick: "", incident: visit.incident }, { step: true })}>${t("coverage.open_incident")}</button></p>`}</li>`;
     })}</ol>
     ${repair.visits > repair.items.length && html`<p class="faint padded">${t("coverage.first", { n: number(repair.items.length) })}</p>`}`;
 }

@@ -60,12 +60,14 @@ export function useGround(store) {
  * @property {Map<string, any>} placeOf by id
  * @property {any} repair
  * @property {any} redundancy
+ * @property {any} survey stands still between two imports
+ * @property {any} intrusions likewise
  */
 
 /** @type {Coverage} */
 const NOTHING = {
   told: null, check: { recount: null, failure: null, bounds: null }, failure: "", off: false, spots: [], shapes: null, marks: null, places: null, views: null,
-  placeOf: new Map(), repair: null, redundancy: null,
+  placeOf: new Map(), repair: null, redundancy: null, survey: null, intrusions: null,
 };
 
 /** @param {Store} store @returns {Coverage} */
@@ -97,7 +99,19 @@ export function useCoverage(store) {
     }
     const soon = () => { timer ||= window.setTimeout(() => { timer = 0; readChanging(); }, PAUSE_MS); };
 
-    readChanging().then(() => api.layer("views", signal)).then((views) => add({ views })).catch(() => {});
+    async function readStanding() {
+      const [survey, intrusions] = await Promise.all([
+        api.coverage("survey-order?limit=50", signal), api.coverage("intrusions?possible=true&limit=200", signal)]);
+      add({ survey, intrusions });
+    }
+
+    const readAll = async () => {
+      await readChanging();
+      // A gateway that has just started still counts: asked again with a new wall.
+      await readStanding().catch(() => {});
+      await api.layer("views", signal).then((views) => add({ views })).catch(() => {});
+    };
+    readAll();
     const again = setInterval(() => document.hidden || readChanging(), AGAIN_MS);
     const stops = [
       store.on("blind_spot", (row) => {
@@ -107,7 +121,7 @@ export function useCoverage(store) {
         soon();
       }),
       store.on("coverage", () => add({ told: store.coverage })),
-      store.on("wall", soon),
+      store.on("wall", () => readAll()),
     ];
     return () => {
       stop.abort();

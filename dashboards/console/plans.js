@@ -15,6 +15,7 @@ const WORKING = ["queued", "running"];
 const SITES = 20;
 const SITES_MAX = 500;
 const NAMES = 3;
+const TURNS = 20;
 
 /** @param {{ store: Store }} props */
 export function PlansPage({ store }) {
@@ -44,7 +45,7 @@ export function PlansPage({ store }) {
         ${list.failure && html`<p class="failure padded" role="alert">${list.failure}</p>`}
         ${list.data && !rows.length && html`<div class="empty"><p>${t("plans.none")}</p><p class="faint">${t("plans.none_detail")}</p></div>`}
         <ol>${rows.map((/** @type {any} */ row) => html`<${PlanRow} key=${row.id} store=${store} row=${row} here=${row.id === id} again=${list.again} />`)}</ol>
-        ${result && html`<${Result} result=${result} id=${id} place=${place} setPlace=${setPlace} />`}
+        ${result && html`<${Result} store=${store} result=${result} id=${id} place=${place} setPlace=${setPlace} />`}
       </div>
     </section>
     ${asking && html`<${StartForm} onClose=${() => setAsking(false)} onStarted=${() => { setAsking(false); list.again(); }} />`}`;
@@ -114,10 +115,29 @@ function asked(request) {
   return joined(parts);
 }
 
-/** @param {{ result: any, id: string, place: string, setPlace: (site: string) => void }} props */
-function Result({ result, id, place, setPlace }) {
+/** Re-aim before build: standing cameras to turn first, and what this plan still adds then. @param {{ store: Store, result: any }} props */
+function Turns({ store, result }) {
+  const turns = result.reaim ?? [];
+  if (!turns.length || result.gain_after_reaim === undefined) return null;
+  const of = (/** @type {number} */ weight) => share(weight / (result.already.weight || 1), 2);
+  const name = (/** @type {string} */ id) => store.wall.channels[store.indexOf.get(id) ?? -1]?.name ?? id;
+  return html`<details class="turns" id="reaim">
+    <summary><b>${t("plans.reaim", { n: number(turns.length) })}</b><span class="row-end gain number">+${of(result.reaim_net)}</span>
+      <span class="row-more">${t("plans.reaim_left", { before: of(result.gain), after: of(result.gain_after_reaim) })}</span></summary>
+    <ol>${turns.slice(0, TURNS).map((/** @type {any} */ turn, /** @type {number} */ n) => html`<li key=${turn.channel} class="row-item ranked">
+      <button class="row" data-row onClick=${() => store.go({ camera: turn.channel }, { step: true })}>
+        <span class="rank number">${n + 1}</span><span class="row-name">${name(turn.channel)}</span><span class="row-end gain number">+${of(turn.net)}</span>
+        <span class="row-more">${bearing(turn.azimuth_deg)} → ${bearing(turn.new_azimuth_deg)}</span>
+        <span class="row-end faint number">${turn.loss > 0 && t("plans.reaim_loss", { share: of(turn.loss) })}</span></button></li>`)}</ol>
+    ${turns.length > TURNS && html`<p class="faint padded">${t("coverage.first", { n: number(TURNS) })}</p>`}
+  </details>`;
+}
+
+/** @param {{ store: Store, result: any, id: string, place: string, setPlace: (site: string) => void }} props */
+function Result({ store, result, id, place, setPlace }) {
   const weight = result.already.weight || 1;
-  return html`<div class="pane-bar"><h3>${t("plans.sites")}</h3><span class="spring" />
+  return html`<${Turns} store=${store} result=${result} />
+    <div class="pane-bar"><h3>${t("plans.sites")}</h3><span class="spring" />
       <a class="link" href=${`api/v1/plans/${encodeURIComponent(id)}/export.xlsx`} download>XLSX</a>
       <a class="link" href=${`api/v1/plans/${encodeURIComponent(id)}/export.geojson`} download>GeoJSON</a></div>
     ${!result.sites.length && html`<div class="empty"><p>${t("plans.no_site")}</p></div>`}

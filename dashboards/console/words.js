@@ -37,7 +37,7 @@ export function t(key, values = {}) {
 /**
  * The word for a code of a closed list (`offline`, `uplink`...); an unknown code shows itself.
  * @param {"state" | "meaning" | "outage" | "down" | "fault" | "ending" | "step" | "banner"
- *   | "place" | "placemeaning" | "event" | "severity" | "receipt" | "plan" | "view" | "wind"} list
+ *   | "place" | "placemeaning" | "event" | "severity" | "receipt" | "plan" | "view" | "wind" | "field" | "sure"} list
  * @param {string | null | undefined} code
  */
 export function word(list, code) {

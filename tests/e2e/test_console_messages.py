@@ -9,6 +9,8 @@ import pytest
 
 from gateway.domain.alerting.rows import ReceiptStep
 from gateway.domain.camera import NodeKind
+from gateway.domain.coverage.archive_view import Missing
+from gateway.domain.coverage.bounds import Sure
 from gateway.domain.coverage.rows import PlaceState
 from gateway.domain.coverage.view import ViewState
 from gateway.domain.event import EventKind, Severity
@@ -28,6 +30,8 @@ BY_CODE = {
     "banner": {r.value for r in GapReason},
     "place": {s.value for s in PlaceState},
     "placemeaning": {s.value for s in PlaceState},
+    "field": {m.value for m in Missing},
+    "sure": {s.name.lower() for s in Sure if s is not Sure.NO},
     "event": {k.value for k in EventKind},
     "severity": {s.value for s in Severity},
     "receipt": {s.value for s in ReceiptStep},
