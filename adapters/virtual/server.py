@@ -139,7 +139,7 @@ class DistrictServer:
             raise
         for f in facts:
             legacy = f.personality.legacy
-            if legacy in NEVER_ALIVE:
+            if legacy is not None and legacy in NEVER_ALIVE:
                 self.apply(f.device.id, NEVER_ALIVE[legacy])
         self.since = utc_now()
 

@@ -392,7 +392,7 @@ def test_a_row_of_what_was_never_well_that_makes_work_of_it_is_invented(
 
 def test_an_incident_about_what_was_never_well_is_invented() -> None:
     incident: Incident[datetime] = Incident(
-        id="i1", root="c1", cause=OutageCause.TIMEOUT, began_after_at=None, began_at=at(-15),
+        id="i1", root=ChannelId("c1"), cause=OutageCause.TIMEOUT, began_after_at=None, began_at=at(-15),
         confirmed_at=at(10), children=1,
     )  # fmt: skip
     found = hold([NEVER], OLD, incident)
