@@ -76,6 +76,24 @@ def test_the_map_shows_the_ground_the_places_and_what_is_blind(
     expect(page.locator("#single .row").first).to_be_visible()
 
 
+def test_what_to_survey_who_intrudes_and_the_incident_of_a_visit(
+    opened: Opener, gateway: CoverageGateway
+) -> None:
+    page = opened("?page=coverage&tab=survey")
+    # The archive of the virtual district has every field.
+    expect(page.locator(".lists .empty")).to_have_text("设备档案齐全，无需补录", timeout=DRAWN_MS)
+    expect(page.locator(".legend-title")).to_contain_text("IEC 62676-4")
+    page.locator('[data-tab="intrusions"]').click()
+    first = gateway.inventory.cameras[gateway.scene.singles[0]]
+    intruder = page.locator("#intrusions li").filter(has_text=first.name)
+    expect(intruder).to_contain_text("拍到：学生宿舍")
+    page.locator('[data-tab="repair"]').click()
+    link = page.locator(f'[data-incident="{gateway.scene.cut.id}"]')
+    link.click()
+    assert f"incident={gateway.scene.cut.id}" in page.url
+    expect(page.locator(".incident.expanded")).to_contain_text(gateway.scene.cut_name)
+
+
 def test_a_blind_spot_appears_and_goes(opened: Opener, gateway: CoverageGateway) -> None:
     page = opened("?page=coverage")
     before = drawn(page, "spots")
@@ -279,6 +297,11 @@ def test_a_planner_starts_a_plan_and_reads_where_to_build(
     expect(page.locator('[data-status="done"]')).to_contain_text("二期补点", timeout=30_000)
     expect(page.locator("#sites .rank")).to_have_text(["1", "2", "3", "4", "5"])
     expect(page.locator("#plan-gap")).to_contain_text("≤")
+    turns = page.locator("#reaim")
+    expect(turns.locator("summary")).to_contain_text("先调向")
+    expect(turns.locator(".row").first).to_be_hidden()
+    turns.locator("summary").click()
+    expect(turns.locator(".row").first).to_contain_text("→")
     assert drawn(page, "sites") == 5
 
 

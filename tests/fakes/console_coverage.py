@@ -12,7 +12,14 @@ from fakes.ledger_rows import RECORD
 
 from gateway.domain.alerting.rows import Alert, AlertPhase, AlertState, EventIncident, Receipt
 from gateway.domain.camera import ChannelId
-from gateway.domain.coverage.place import CandidateSite, Place, PlaceId, PlaceList, SiteId
+from gateway.domain.coverage.place import (
+    CandidateSite,
+    Place,
+    PlaceId,
+    PlaceList,
+    ProhibitedArea,
+    SiteId,
+)
 from gateway.domain.ledger import Changes, ChannelRecord, Ending, Outage, State
 from gateway.domain.observation import OutageCause
 from gateway.ports import Role
@@ -62,7 +69,7 @@ class CoverageGateway(ConsoleGateway):
                 CandidateSite(SiteId(f"pole-{n}"), f"灯杆{n}", "pole", *xy)
                 for n, xy in enumerate((p.longitude, p.latitude) for p in self.district.poles)
             )
-            places = PlaceList.of(listed, candidates=sites)
+            places = PlaceList.of(listed, prohibited=(self.dormitory(),), candidates=sites)
         await self.store.save_import(RECORD, self.inventory)
         await self.store.coverage.save_places(replace(RECORD, id="places"), places)
         self.worker = CoverageWorker(
@@ -77,6 +84,17 @@ class CoverageGateway(ConsoleGateway):
         self.planner_token, row = mint("规划员", Role.PLANNER, self.now(), None)
         await self.store.save_token(row)
         return {"coverage": self.worker, "planning": planning}
+
+    def dormitory(self) -> ProhibitedArea:
+        """A prohibited area around the first camera that hangs on no cut uplink."""
+        camera = self.inventory.cameras[self.scene.singles[0]]
+        assert camera.longitude is not None
+        assert camera.latitude is not None
+        x, y, half = camera.longitude, camera.latitude, 2e-4
+        corners = ((-1, -1), (1, -1), (1, 1), (-1, 1), (-1, -1))
+        ring = [[x + half * dx, y + half * dy] for dx, dy in corners]
+        shape = {"type": "Polygon", "coordinates": [ring]}
+        return ProhibitedArea("dormitory", "学生宿舍", "dormitory", shape)
 
     async def report(self, incident: EventIncident, *receipts: Receipt, sent: bool) -> None:
         """An event incident as the desk stores it, with its message and the center's receipts."""
