@@ -37,6 +37,7 @@ from gateway.runtime.pushing import Pushing
 from gateway.runtime.restore import read_book
 from gateway.runtime.sensing import Sensing
 from gateway.runtime.supervisor import Stage, supervise
+from gateway.runtime.takeover import Takeover
 from gateway.settings import CENTER, Settings
 from gateway.web.access import Access, Route
 from gateway.web.app import build, serve
@@ -64,6 +65,7 @@ class Service:
         self.sensing: Sensing | None = None
         self.pulling: Pulling | None = None
         self.pushing: Pushing | None = None
+        self.takeover: Takeover | None = None
         self.center_secrets = read_secrets(settings.center)
         self.deliverers: tuple[Deliverer, ...] = ()
         self.alerts_committed: list[Callable[[], None]] = []
@@ -117,6 +119,9 @@ class Service:
         self.pulling = self.make_pulling(pipeline, inventory)
         pipeline.start(inventory, state, records[0].id if records else "", before)
         self.credentials.changed = pipeline.poller.ask_signed
+        self.takeover = Takeover(
+            self.store, self.clock, judge, lambda: pipeline.judge_batch([]), state.accepted
+        )
         self.pipeline = pipeline
         rest_gc()
         return pipeline
@@ -237,6 +242,7 @@ class Service:
             coverage=pipeline.coverage,
             planning=self.planning,
             intake=self.sensing,
+            takeover=self.takeover,
             desk=pipeline.desk,
             center=self.center,
             center_secrets=self.center_secrets,
@@ -248,6 +254,8 @@ class Service:
         stages: dict[str, Stage] = dict(pipeline.stages)
         if self.credentials is not None:
             stages["credentials"] = self.credentials.watch
+        if self.takeover is not None:
+            stages["takeover"] = self.takeover.watch
         if self.planning is not None:
             stages["planning"] = self.planning.run
         for deliverer in self.deliverers:

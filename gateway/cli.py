@@ -38,6 +38,7 @@ VERBS = {
     "posture": "gateway.commands.posture:posture",
     "alerts": "gateway.commands.alerts:alerts",
     "mute": "gateway.commands.mute:mute",
+    "takeover": "gateway.commands.takeover:takeover",
     "rules": "gateway.commands.rules:rules",
 }
 """Where each verb lives. Only the one that is called is loaded: the service must stay small."""

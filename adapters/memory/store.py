@@ -30,6 +30,7 @@ from gateway.domain.observation import DeviceMemory
 from gateway.errors import Conflict, StoreUnavailable
 from gateway.inventory import Inventory
 from gateway.ports import (
+    Accepted,
     AuditEntry,
     IncidentNote,
     LedgerKind,
@@ -70,6 +71,7 @@ class MemoryStore:
         self._watched_until_at: datetime | None = None
         self._sequence = 0
         self._notes: dict[str, IncidentNote] = {}
+        self._accepted: dict[ChannelId, Accepted] = {}
         self._tokens: dict[str, Token] = {}
         self._audit: list[AuditEntry] = []
         self._audit_seen: set[AuditEntry] = set()
@@ -167,6 +169,7 @@ class MemoryStore:
             gaps=_open(self._gaps.values(), lambda row: row.started_at),
             channels=tuple(self._channels[key] for key in sorted(self._channels)),
             memories=tuple(sorted(self._memories.items(), key=lambda item: item[0])),
+            accepted=tuple(await self.accepted()),
             watched_until_at=self._watched_until_at,
             sequence=self._sequence,
         )
@@ -262,6 +265,17 @@ class MemoryStore:
         self.check_open()
         found = [note for note in self._notes.values() if note.incident in incidents]
         return sorted(found, key=lambda note: (note.at, note.id))
+
+    async def accepted(self) -> Sequence[Accepted]:
+        """The cameras of the takeover list that were accepted, by channel."""
+        self.check_open()
+        return [self._accepted[key] for key in sorted(self._accepted)]
+
+    async def save_accepted(self, rows: Sequence[Accepted]) -> None:
+        """Accept cameras; the first acceptance of each stands."""
+        self.check_open()
+        for row in rows:
+            self._accepted.setdefault(row.channel, row)
 
     async def tokens(self) -> Sequence[Token]:
         """All tokens, revoked ones included."""

@@ -11,6 +11,7 @@ from adapters.postgres.database import LONG_S, Connection, Database
 from adapters.postgres.outbox import put_alerts
 from adapters.postgres.queries import SQL
 from adapters.postgres.rows import (
+    ACCEPTED,
     CHANNELS,
     CLOCK_STEPS,
     EVENT_INCIDENTS,
@@ -74,6 +75,7 @@ async def load_live(database: Database) -> LiveState:
             gaps=await all_rows(connection, GAPS, "open_gateway_gaps"),
             channels=await all_rows(connection, CHANNELS, "channel_state"),
             memories=await _all_memories(connection),
+            accepted=await all_rows(connection, ACCEPTED, "accepted"),
             watched_until_at=await connection.fetchval(SQL["watched_until"]),
             sequence=await connection.fetchval(SQL["sequence"]) or 0,
         )

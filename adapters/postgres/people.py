@@ -3,10 +3,11 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 
+from adapters.postgres.batch import put_rows
 from adapters.postgres.database import Database
 from adapters.postgres.queries import SQL
-from adapters.postgres.rows import AUDIT, NOTES, TOKENS, to_json
-from gateway.ports import AuditEntry, IncidentNote, Token
+from adapters.postgres.rows import ACCEPTED, AUDIT, NOTES, TOKENS, to_json
+from gateway.ports import Accepted, AuditEntry, IncidentNote, Token
 
 
 async def add_note(database: Database, note: IncidentNote) -> None:
@@ -18,6 +19,18 @@ async def add_note(database: Database, note: IncidentNote) -> None:
 async def notes(database: Database, incidents: Sequence[str]) -> Sequence[IncidentNote]:
     """The notes of some incidents, oldest first."""
     return [NOTES.decode(row) for row in await database.fetch(SQL["notes"], list(incidents))]
+
+
+async def accepted(database: Database) -> Sequence[Accepted]:
+    """The cameras of the takeover list that were accepted, by channel."""
+    return [ACCEPTED.decode(row) for row in await database.fetch(SQL["accepted"])]
+
+
+async def save_accepted(database: Database, rows: Sequence[Accepted]) -> None:
+    """Accept cameras in one transaction; the first acceptance of each stands."""
+    first = {row.channel: row for row in reversed(rows)}
+    async with database.connection() as connection, connection.transaction():
+        await put_rows(connection, ACCEPTED, first.values())
 
 
 async def tokens(database: Database) -> Sequence[Token]:

@@ -180,7 +180,8 @@ ON CONFLICT (id) DO UPDATE SET
     last_failed_at = excluded.last_failed_at, ended_at = excluded.ended_at,
     bad_s = excluded.bad_s, unobserved_s = excluded.unobserved_s, reason = excluded.reason,
     incident = excluded.incident, flapping = excluded.flapping, planned = excluded.planned,
-    takeover = excluded.takeover, ending = excluded.ending, clock_suspect = excluded.clock_suspect
+    takeover = excluded.takeover, ending = excluded.ending, clock_suspect = excluded.clock_suspect,
+    accepted_at = excluded.accepted_at
 WHERE old.* IS DISTINCT FROM excluded.*;
 
 -- name: put_faults
@@ -384,6 +385,15 @@ ON CONFLICT (id) DO NOTHING;
 
 -- name: notes
 SELECT * FROM sightline.incident_notes WHERE incident = ANY ($1::text[]) ORDER BY at, id;
+
+-- name: accepted
+SELECT * FROM sightline.takeover_accepted ORDER BY channel;
+
+-- name: put_takeover_accepted
+-- The first acceptance of a camera stands.
+INSERT INTO sightline.takeover_accepted
+SELECT * FROM unnest($1::sightline.takeover_accepted[])
+ON CONFLICT (channel) DO NOTHING;
 
 -- name: tokens
 SELECT * FROM sightline.tokens ORDER BY created_at, id;

@@ -54,7 +54,7 @@ from gateway.domain.ledger import (
 )
 from gateway.domain.observation import AuthScheme, DeviceMemory, FaultCause, OutageCause
 from gateway.domain.packed import PackedText
-from gateway.ports import AuditEntry, IncidentNote, NoteKind, Role, Token
+from gateway.ports import Accepted, AuditEntry, IncidentNote, NoteKind, Role, Token
 from gateway.ports.coverage import PlanRecord, PlanStatus
 
 R = TypeVar("R")
@@ -228,6 +228,7 @@ ROLLUPS = _kind(
 MEMORIES = _kind("device_memory", DeviceMemory, key="device", scheme=AuthScheme, refused_at=tuple)
 
 NOTES = _kind("incident_notes", IncidentNote, kind=NoteKind)
+ACCEPTED = _kind("takeover_accepted", Accepted, key="channel")
 TOKENS = _kind("tokens", Token, role=Role)
 AUDIT = _kind("audit", AuditEntry)
 

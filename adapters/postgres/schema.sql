@@ -187,7 +187,8 @@ CREATE TABLE sightline.outages (
     planned boolean NOT NULL,  -- inside a maintenance window
     takeover boolean NOT NULL,  -- on the takeover list (存量故障)
     ending text,  -- why it was closed
-    clock_suspect boolean NOT NULL  -- the wall clock was moved around it
+    clock_suspect boolean NOT NULL,  -- the wall clock was moved around it
+    accepted_at timestamptz  -- of the takeover list, and accepted as work since then
 );
 -- At most one open outage a channel.
 CREATE UNIQUE INDEX outages_one_open ON sightline.outages (channel) WHERE ended_at IS NULL;
@@ -612,6 +613,14 @@ CREATE TABLE sightline.incident_notes (
     until timestamptz  -- an acknowledgement holds until then; null = until the end
 );
 CREATE INDEX incident_notes_by_incident ON sightline.incident_notes (incident, at);
+
+-- Cameras of the takeover list (存量故障) that were accepted as work.
+CREATE TABLE sightline.takeover_accepted (
+    channel text COLLATE "C" PRIMARY KEY,  -- channel
+    at timestamptz NOT NULL,  -- when
+    actor text NOT NULL,  -- who
+    reason text NOT NULL  -- why
+);
 
 -- Bearer tokens, hashed.
 CREATE TABLE sightline.tokens (

@@ -19,6 +19,7 @@ from gateway.domain.ledger import Changes, DaySeconds, Incident, Outage, RollUp
 from gateway.errors import StoreTaken, StoreUnavailable, UsageError
 from gateway.inventory import Inventory
 from gateway.ports import (
+    Accepted,
     AuditEntry,
     IncidentNote,
     LedgerKind,
@@ -185,6 +186,14 @@ class PostgresStore:
     async def notes(self, incidents: Sequence[str]) -> Sequence[IncidentNote]:
         """The notes of some incidents, oldest first."""
         return await people.notes(self._database, incidents)
+
+    async def accepted(self) -> Sequence[Accepted]:
+        """The cameras of the takeover list that were accepted, by channel."""
+        return await people.accepted(self._database)
+
+    async def save_accepted(self, rows: Sequence[Accepted]) -> None:
+        """Accept cameras in one transaction; the first acceptance of each stands."""
+        await people.save_accepted(self._database, rows)
 
     async def tokens(self) -> Sequence[Token]:
         """All tokens, revoked ones included."""

@@ -55,6 +55,8 @@ class Outage(Generic[T]):
         unobserved_s: seconds inside the row that we could not watch.
         reason: what the confirming checks saw, in the order of the ladder.
         incident: the incident (故障单) it belongs to, once there is one.
+        takeover: the channel was never seen good before it (存量故障).
+        accepted_at: since when such a row is work like any other; None = not accepted (or no such row).
     """
 
     id: str
@@ -74,6 +76,12 @@ class Outage(Generic[T]):
     takeover: bool = False
     ending: Ending | None = None
     clock_suspect: bool = False
+    accepted_at: T | None = None
+
+    @property
+    def unaccepted(self) -> bool:
+        """On the takeover list: no incident, no alert, in no rate."""
+        return self.takeover and self.accepted_at is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,9 +153,9 @@ def overlap_s(
 def slack_of(outage: Outage[datetime], since: datetime, until: datetime) -> Tally:
     """How much earlier an outage may have begun and ended, inside a window.
 
-    Planned and takeover rows have none: their seconds are in no rate.
+    Planned and takeover rows have none: their seconds are in no rate, unless they were accepted.
     """
-    if outage.planned or outage.takeover:
+    if outage.planned or outage.unaccepted:
         return Tally()
     end_s = overlap_s(outage.last_failed_at, outage.ended_at, since, until)
     return Tally(

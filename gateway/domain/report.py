@@ -68,14 +68,15 @@ def window_of(first_day: str, last_day: str) -> tuple[datetime, datetime]:
 def takeover_seconds(
     outages: Iterable[Outage[datetime]], days: Sequence[str], as_of: datetime
 ) -> dict[tuple[ChannelId, str], float]:
-    """Seconds of each channel and day inside a takeover outage."""
+    """Seconds of each channel and day inside a takeover outage, until it was accepted as work."""
     found: dict[tuple[ChannelId, str], float] = {}
     for outage in outages:
         if not outage.takeover:
             continue
         for day in days:
             since, until = window_of(day, day)
-            seconds = overlap_s(outage.failed_at, outage.ended_at or as_of, since, until)
+            ended_at = outage.accepted_at or outage.ended_at or as_of
+            seconds = overlap_s(outage.failed_at, ended_at, since, until)
             if seconds:
                 key = (outage.channel, day)
                 found[key] = found.get(key, 0.0) + seconds
@@ -153,8 +154,8 @@ def build(
     for outage in outages:
         key = group_of.get(outage.channel, "")
         slack[key] = slack.get(key, Tally()) + slack_of(outage, since, until)
-        counted[key] += not (outage.takeover or outage.planned)
-    for channel in {outage.channel for outage in outages if outage.takeover}:
+        counted[key] += not (outage.unaccepted or outage.planned)
+    for channel in {outage.channel for outage in outages if outage.unaccepted}:
         never[group_of.get(channel, "")] += 1
     whole = merged(sums, slack)
     sizes = Counter(group_of.get(channel, "") for channel in in_use)

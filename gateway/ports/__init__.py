@@ -138,6 +138,16 @@ class Probe(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Accepted:
+    """A camera of the takeover list (存量故障) that was accepted as work: who, when, why."""
+
+    channel: ChannelId
+    at: datetime
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class LiveState:
     """What the store knows about the present, for a restart (times are UTC)."""
 
@@ -147,6 +157,7 @@ class LiveState:
     gaps: tuple[GatewayGap[datetime], ...] = ()
     channels: tuple[ChannelRecord[datetime], ...] = ()
     memories: tuple[tuple[DeviceId, DeviceMemory], ...] = ()
+    accepted: tuple[Accepted, ...] = ()
     watched_until_at: datetime | None = None
     sequence: int = 0
 
@@ -378,6 +389,14 @@ class Store(Protocol):
 
     async def notes(self, incidents: Sequence[str]) -> Sequence[IncidentNote]:
         """The notes of some incidents, oldest first."""
+        ...
+
+    async def accepted(self) -> Sequence[Accepted]:
+        """The cameras of the takeover list (存量故障) that were accepted, by channel."""
+        ...
+
+    async def save_accepted(self, rows: Sequence[Accepted]) -> None:
+        """Accept cameras, in one transaction; the first acceptance of each stands."""
         ...
 
     async def tokens(self) -> Sequence[Token]:

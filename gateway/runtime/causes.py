@@ -6,8 +6,8 @@ node, or gets one of its own a cadence later. When the node answers again, its i
 empty itself; what is still out then splits off with a cause of its own.
 
 Invariants: nobody is convicted without a witness of its own, not even below a node that is down; an outage
-that is planned, or of a channel never seen good (takeover), joins no incident, and the latter blames no
-node; whenever a cause turns to `uplink` or away from it, the seconds are handed over with it.
+that is planned, or of the takeover list (never seen good, nor accepted), joins no incident, and the latter
+blames no node; whenever a cause turns to `uplink` or away from it, the seconds are handed over with it.
 """
 
 from collections.abc import Mapping
@@ -82,10 +82,10 @@ def open_singles(docket: Docket, now: Instant) -> None:
     """Give an incident to the outages that have been alone for a cadence."""
     for live in docket.due_singles(now):
         outage = live.outage
-        if outage is None or outage.incident is not None or outage.planned or outage.takeover:
+        if outage is None or outage.incident is not None or outage.planned or outage.unaccepted:
             continue
         node = docket.root.down_above(live.device.id)
-        if node is not None:
+        if node is not None and _explains(node, outage):
             _join(docket, live, docket.incidents.open_node(node, outage.failed_at, now))
         elif docket.root.accused_above(live.device.id):
             docket.want_single(live, Instant(now + LOOK_AGAIN_S))
@@ -93,11 +93,19 @@ def open_singles(docket: Docket, now: Instant) -> None:
             _rename(docket, live, docket.incidents.open_single(outage, now))
 
 
+def _explains(node: NodeWatch, outage: Outage[Instant]) -> bool:
+    """A node that went down explains no camera that was dead before, and has only now been accepted."""
+    down_since = outage.failed_at if node.down_since is None else node.down_since
+    return outage.accepted_at is None or down_since <= outage.failed_at
+
+
 def _join(docket: Docket, live: Live, case: Case) -> None:
     if live.outage is None:
         return
     if case.row.cause is OutageCause.UPLINK and live.outage.cause is not OutageCause.UPLINK:
-        docket.accountant.hand_over(live, live.outage.failed_at, Kind.BAD, Kind.BAD_UPSTREAM)
+        # Before it was accepted nobody answered for its seconds.
+        since = live.outage.accepted_at or live.outage.failed_at
+        docket.accountant.hand_over(live, since, Kind.BAD, Kind.BAD_UPSTREAM)
         live.outage = replace(live.outage, cause=OutageCause.UPLINK)
     docket.incidents.join(case, live.outage)
     docket.put_outage(live, replace(live.outage, incident=case.row.id))

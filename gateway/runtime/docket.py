@@ -70,6 +70,7 @@ class Docket:
         in_windows: targets of the maintenance windows that are open; None = look again.
         sequence: of the last changes that were told.
         watched_before: up to when the process before this one watched.
+        accepted: channels of the takeover list that were accepted as work, and since when.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Docket:
         self.in_windows: frozenset[str] | None = None
         self.sequence = 0
         self.watched_before: Instant | None = None
+        self.accepted: dict[ChannelId, Instant] = {}
         self._singles: list[tuple[Instant, ChannelId, str]] = []
         self._outages: dict[str, Outage[Instant]] = {}
         self._faults: dict[str, Fault[Instant]] = {}

@@ -38,6 +38,7 @@ class Live:
         bad_since: since when the open outage has been bad without a break.
         lost_since: since when the open outage could not be watched.
         borne_out: a witness was there when its last failed check was judged.
+        accepted: it is work although it may never have been seen good (runtime.takeover).
     """
 
     index: int
@@ -65,6 +66,7 @@ class Live:
     bad_since: Instant | None = None
     lost_since: Instant | None = None
     borne_out: bool = False
+    accepted: bool = False
     why: tuple[str, ...] = ()
     """The reason chain of the last check that failed."""
 
@@ -106,8 +108,8 @@ class Live:
 
     @property
     def takeover(self) -> bool:
-        """Never seen good since import (存量故障)."""
-        return self.first_good is None
+        """Never seen good since import, nor accepted as work (存量故障)."""
+        return self.first_good is None and not self.accepted
 
     def check_invariants(self) -> None:
         """Raise AssertionError when the parts contradict each other (tests call it)."""

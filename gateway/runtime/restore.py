@@ -37,6 +37,7 @@ def load(judge: Judge, inventory: Inventory, now: Instant) -> None:
         device = inventory.devices[camera.device]
         live = _live(judge, old.pop(camera.id, None), camera, device, now)
         live.index, live.branch = index, branch(device)
+        live.accepted = camera.id in judge.accepted
         judge.lives[camera.id] = live
         judge.order.append(live)
         judge.restate(live, now)
@@ -143,6 +144,9 @@ def restore(
     watched = None if state.watched_until_at is None else instant(state.watched_until_at)
     judge.watched_before = watched
     good_until = None if watched is None else Instant(watched - judge.rules.health.cadence_s)
+    judge.accepted = {row.channel: instant(row.at) for row in state.accepted}
+    for known in judge.order:
+        known.accepted = known.camera.id in judge.accepted
     for record in state.channels:
         live = judge.lives.get(record.channel)
         if live is None:
@@ -184,6 +188,10 @@ def _restore_outage(
     live = judge.lives.get(outage.channel)
     if live is None:
         return
+    if outage.unaccepted and live.accepted:
+        # Accepted, and the process ended before the row said so.
+        since = Instant(max(judge.accepted[outage.channel], outage.failed_at))
+        outage = replace(outage, accepted_at=since)
     if not outage.flapping:
         outage = _brought_up(outage, good_until, judge.rules.health.cadence_s)
     judge.put_outage(live, outage)
@@ -204,7 +212,7 @@ def _restore_outage(
     if case is not None:
         case.members.add(live.camera.id)
         judge.incidents.of_channel[live.camera.id] = case
-    elif not outage.takeover and not outage.planned:
+    elif not outage.unaccepted and not outage.planned:
         judge.want_single(live, judge.started)
     if not live.camera.in_use:
         # It left the archive while nobody watched.

@@ -24,6 +24,7 @@ from gateway.web import (
     people,
     plans,
     stream,
+    takeover,
 )
 from gateway.web.access import Access, Route, canonical, register, verify
 from gateway.web.alert_watch import WATCH, AlertWatch
@@ -65,6 +66,7 @@ async def get_document(request: web.Request) -> web.Response:
 INTERFACE: tuple[Route, ...] = (
     *health.ROUTES,
     *cameras.ROUTES,
+    *takeover.ROUTES,
     *ledger.ROUTES,
     *coverage.ROUTES,
     *events.ROUTES,

@@ -145,6 +145,14 @@ class CenterDesk(Protocol):
         ...
 
 
+class TakeoverDesk(Protocol):
+    """Accepts cameras of the takeover list (runtime/takeover.py)."""
+
+    async def accept(self, channels: Sequence[ChannelId], actor: str, reason: str) -> None:
+        """They are work from now on; stored when it returns."""
+        ...
+
+
 class IntakeDesk(Protocol):
     """Takes messages of sensors (runtime/sensing.py)."""
 
@@ -187,6 +195,7 @@ class WebContext:
         center_secrets: those that may sign what the center posts.
         alerts_committed: what to call when this process committed alerts; the web side adds itself.
         intake: takes messages of sensors; None where no way for them is set.
+        takeover: accepts what was dead from the first day.
         stats: what the service measures of itself (see runtime/stats.py).
         progress_age_s: seconds since poller and judge both got on (for /livez and the watchdog).
     """
@@ -204,6 +213,7 @@ class WebContext:
     planning: PlanningDesk | None = None
     intake: IntakeDesk | None = None
     desk: EventDesk | None = None
+    takeover: TakeoverDesk | None = None
     center: CenterDesk | None = None
     center_secrets: Sequence[Secret] = ()
     alerts_committed: list[Callable[[], None]] = field(default_factory=list)

@@ -90,8 +90,8 @@ def camera_item(view: ChannelView, inventory: Inventory) -> Json:
 
 
 def is_takeover(view: ChannelView) -> bool:
-    """On the takeover list (存量故障): asked, and never seen good since the import."""
-    return view.outage is not None and view.first_good_at is None and view.camera.in_use
+    """On the takeover list (存量故障): never seen good since the import, nor accepted as work."""
+    return view.outage is not None and view.outage.unaccepted and view.camera.in_use
 
 
 def camera_detail(view: ChannelView, inventory: Inventory) -> Json:

@@ -1,6 +1,7 @@
 """What every store promises. Runs on each registered adapter, on each server there is."""
 
 import dataclasses
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from gateway.domain.observation import FaultCause
 from gateway.errors import Conflict, StoreUnavailable
 from gateway.inventory import Inventory
 from gateway.ports import (
+    Accepted,
     AuditEntry,
     IncidentNote,
     LedgerKind,
@@ -489,6 +491,15 @@ async def test_notes_are_kept_once_and_read_oldest_first(store: Store) -> None:
     assert list(await store.notes(["i1"])) == [first, later]
     assert list(await store.notes(["i1", "i2"])) == [other, first, later]
     assert list(await store.notes([])) == []
+
+
+async def test_the_first_acceptance_of_a_camera_stands(store: Store) -> None:
+    first = Accepted(channel(2), at(1), "值班员", "移交维保")
+    other = Accepted(channel(1), at(2), "cli:root", "全区验收")
+    await store.save_accepted([first, replace(first, actor="twice in a batch")])
+    await store.save_accepted([replace(first, at=at(3)), other])
+    assert list(await store.accepted()) == [other, first]
+    assert list((await store.load_live()).accepted) == [other, first]
 
 
 async def test_a_token_is_replaced_by_its_id_and_its_digest_belongs_to_it_alone(

@@ -129,6 +129,7 @@ FULL_OUTAGE: Outage[datetime] = Outage(
     takeover=True,
     ending=Ending.SPLIT,
     clock_suspect=True,
+    accepted_at=at(3),
 )
 BARE_OUTAGE: Outage[datetime] = Outage(
     id="o-bare",

@@ -40,7 +40,7 @@ from gateway.domain.observation import (
 from gateway.domain.schedule import phase
 from gateway.domain.seconds import Book, Kind
 from gateway.inventory import Inventory
-from gateway.ports import LiveState
+from gateway.ports import Accepted, LiveState
 from gateway.runtime.judge import Judge, JudgeRules
 from gateway.runtime.live import Live
 from gateway.runtime.restore import keep_windows, load, restore
@@ -115,6 +115,7 @@ class Scene:
         self.records: dict[ChannelId, list[ChannelRecord[Instant]]] = {}
         self.rollups: dict[tuple[ChannelId, str], RollUp] = {}
         self.batches: list[Changes[Instant]] = []
+        self.accepted: tuple[Accepted, ...] = ()
         self._agenda: list[_Check] = []
         self._wished: dict[tuple[DeviceId, Step], float] = {}
         self._busy: dict[DeviceId, float] = {}
@@ -317,6 +318,7 @@ class Scene:
             incidents=tuple(stamp(r, utc) for r in self.incidents.values() if r.ended_at is None),
             gaps=tuple(stamp(r, utc) for r in self.gaps.values() if r.ended_at is None),
             channels=tuple(stamp(rows[-1], utc) for rows in self.records.values()),
+            accepted=self.accepted,
             watched_until_at=self.utc_now() if watched_until is None else utc(watched_until),
             sequence=self.judge.sequence,
         )

@@ -45,7 +45,7 @@ from gateway.runtime.center import CenterLoop
 from gateway.runtime.desk import Desk
 from gateway.settings import IntakeSettings, Settings, WebSettings
 from gateway.web.app import build, serve
-from gateway.web.context import CoverageDesk, IntakeDesk, PlanningDesk, WebContext
+from gateway.web.context import CoverageDesk, IntakeDesk, PlanningDesk, TakeoverDesk, WebContext
 from gateway.web.stream import StreamLimits
 from gateway.web.tokens import mint
 
@@ -126,6 +126,7 @@ class WebService:
     intake: IntakeDesk | None = None
     desk: Desk | None = None
     center_secrets: tuple[Secret, ...] = ()
+    takeover: TakeoverDesk | None = None
     alerts_committed: list[Callable[[], None]] = field(default_factory=list)
     session: aiohttp.ClientSession = field(init=False)
 
@@ -216,6 +217,7 @@ class WebService:
             desk=self.desk,
             center=None if self.desk is None else CenterLoop(self.store, self.clock, self.desk),
             center_secrets=self.center_secrets,
+            takeover=self.takeover,
             alerts_committed=self.alerts_committed,
         )
 
@@ -242,6 +244,7 @@ async def running(
     planning: Callable[[WebService], PlanningDesk] | None = None,
     center_secrets: tuple[Secret, ...] = (),
     intake: IntakeDesk | None = None,
+    takeover: TakeoverDesk | None = None,
     rate: int = 600,
     **web: Any,
 ) -> AsyncIterator[WebService]:
@@ -256,6 +259,7 @@ async def running(
     service.desk = Desk(store, clock, load_rules())
     service.coverage = None if coverage is None else coverage(service)
     service.intake = intake
+    service.takeover = takeover
     service.planning = None if planning is None else planning(service)
     for role in Role:
         secret, row = mint(f"{role} token", role, service.now(), service.now() + timedelta(days=1))

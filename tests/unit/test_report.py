@@ -80,6 +80,11 @@ def test_takeover_seconds_are_cut_by_day() -> None:
     assert found == {(channel(1), "2026-03-01"): 600 * 60}
 
 
+def test_from_its_acceptance_on_a_takeover_row_counts_as_any_other() -> None:
+    never = replace(outage("t", 1, 0, 60), last_seen_at=None, takeover=True, accepted_at=at(20))
+    assert takeover_seconds([never], (DAY,), at(90)) == {(channel(1), DAY): 1200.0}
+
+
 def test_two_takeover_rows_of_a_day_add_up() -> None:
     first = replace(outage("t1", 1, 0, 10), takeover=True)
     second = replace(outage("t2", 1, 20, 30), takeover=True)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import schemathesis
 from fakes.ledger_rows import RECORD
+from fakes.takeover import TakeoverDesk
 from fakes.web_service import WebService, channel, district, running
 from hypothesis import HealthCheck, settings
 from openapi_spec_validator import validate
@@ -129,7 +130,9 @@ def service() -> Iterator[WebService]:
 @asynccontextmanager
 async def filled() -> AsyncIterator[WebService]:
     """A district in which something is wrong."""
-    async with running(district(120), device_metrics=True, check_rate=100_000) as one:
+    async with running(
+        district(120), device_metrics=True, check_rate=100_000, takeover=TakeoverDesk()
+    ) as one:
         now = one.now()
         one.observe(1)
         one.observe(2, good=False)
