@@ -127,6 +127,8 @@ export const api = {
   layer: (name, signal) => call(`coverage/layers/${name}.geojson`, { signal }),
   /** @param {string} id */
   check: (id) => call(`cameras/${part(id)}/check`, { method: "POST" }),
+  /** @param {string} id @param {{ reason: string }} body */
+  acceptTakeover: (id, body) => call(`cameras/${part(id)}/accept`, { method: "POST", body }),
   /** @param {string} id @param {{ text: string, until: string | null }} body */
   acknowledge: (id, body) => call(`incidents/${part(id)}/acknowledge`, { method: "POST", body }),
   /** @param {string} token */

@@ -3,6 +3,7 @@ import { api } from "./api.js";
 import { Elapsed, Mark, useTopics } from "./bits.js";
 import { Chain } from "./chain.js";
 import { html, useEffect, useRef, useState } from "./html.js";
+import { AcceptTakeover } from "./takeover.js";
 import { explain } from "./trouble.js";
 import { channels, duration, failed, milliseconds, moment, moment_full, seconds_between, t, word } from "./words.js";
 
@@ -83,6 +84,7 @@ export function CameraPanel({ store, id, onClose }) {
       ${!data && !failure && html`<p class="faint">${t("incidents.loading")}</p>`}
       ${data && html`
         ${camera.in_use && store.may("operate") && html`<${CheckNow} key=${id} id=${id} onDone=${reload} />`}
+        ${camera.takeover && store.may("operate") && html`<${AcceptTakeover} key=${`takeover ${id}`} id=${id} onDone=${reload} />`}
         <${Group} store=${store} outage=${camera.outage} />
         <${Bounds} store=${store} outage=${camera.outage} trace=${data.trace} />
         <${Faults} store=${store} faults=${camera.faults} />

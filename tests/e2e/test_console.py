@@ -118,6 +118,31 @@ def test_check_now_says_what_was_found(opened: Opener, gateway: ConsoleGateway) 
     expect(page.locator("#check-result")).to_have_text("无应答：连接被拒绝")
 
 
+def test_a_camera_that_was_never_seen_good_is_accepted_with_a_reason(
+    opened: Opener, gateway: ConsoleGateway
+) -> None:
+    channel = gateway.scene.singles[4]
+    known = gateway.projection.channels[channel].outage
+    assert known is not None
+    never = dataclasses.replace(known, last_seen_at=None, takeover=True, incident=None)
+    gateway.run(gateway.push(outages=(never,)))
+    try:
+        page = opened(f"?camera={channel}")
+        expect(page.locator(".remarks")).to_contain_text("存量故障")
+        page.click("#takeover-accept")
+        expect(page.locator("#takeover .failure")).to_have_text("请填写理由")
+        page.fill("#takeover-reason", "已移交维保单位")
+        page.click("#takeover-accept")
+        expect(page.locator("#takeover .failure")).to_have_count(0)
+        assert gateway.takeover.asked == [([channel], "王建军", "已移交维保单位")]
+        accepted = dataclasses.replace(never, accepted_at=gateway.now())
+        gateway.run(gateway.push(outages=(accepted,)))
+        expect(page.locator("#takeover")).to_have_count(0)
+        expect(page.locator(".remarks")).to_have_count(0)
+    finally:
+        gateway.run(gateway.push(outages=(known,)))
+
+
 def test_one_cause_is_one_line_and_expands_to_its_cameras(
     opened: Opener, gateway: ConsoleGateway
 ) -> None:

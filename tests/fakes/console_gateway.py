@@ -17,6 +17,7 @@ from typing import Any, Self, TypeVar
 
 from aiohttp import web
 from fakes.console_answers import FAILED_CHAINS, FAULTS, degraded, failed, good
+from fakes.takeover import TakeoverDesk
 
 from adapters.memory import MemoryStore
 from adapters.virtual.fleet import build_district
@@ -149,6 +150,7 @@ class ConsoleGateway:
         self.viewer_token, row = mint("view", Role.VIEWER, now, None)
         await self.store.save_token(row)
         self.desk = Desk(self.store, self.clock, load())
+        self.takeover = TakeoverDesk()
         self._context = WebContext(
             settings=Settings(),
             clock=self.clock,
@@ -159,6 +161,7 @@ class ConsoleGateway:
             readiness=tuple,
             progress_age_s=lambda: 0.0,
             desk=self.desk,
+            takeover=self.takeover,
             **await self._desks(),
         )
         await self.listen()
