@@ -21,7 +21,7 @@ from gateway.domain.ledger import (
 from gateway.domain.observation import FaultCause, OutageCause
 
 Row = TypeVar("Row", Outage[datetime], Fault[datetime], Incident[datetime], GatewayGap[datetime])
-_OPTIONAL_TIMES = frozenset({"last_seen_at", "ended_at", "began_after_at"})
+_OPTIONAL_TIMES = frozenset({"last_seen_at", "ended_at", "began_after_at", "accepted_at"})
 
 
 @dataclass(frozen=True, slots=True)
