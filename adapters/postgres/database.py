@@ -139,7 +139,8 @@ class Database:
         """A connection for one operation; acquiring, working and releasing share the limit.
 
         Args:
-            limit_s: seconds for everything, the command timeout by default.
+            limit_s: seconds for everything, the command timeout by default. Each statement has that
+                limit in any case: a batch of many may take longer over a slow wire, a hung server not.
         """
         pool = self._pool
         if pool is None:
