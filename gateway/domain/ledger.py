@@ -56,7 +56,8 @@ class Outage(Generic[T]):
         reason: what the confirming checks saw, in the order of the ladder.
         incident: the incident (故障单) it belongs to, once there is one.
         takeover: the channel was never seen good before it (存量故障).
-        accepted_at: since when such a row is work like any other; None = not accepted (or no such row).
+        accepted_at: since when such a row is work like any other: accepted, or the channel was seen
+            good once and failed again before it was up; None = on the list (or no such row).
     """
 
     id: str

@@ -32,6 +32,7 @@ from gateway.runtime.causes import decide, node_down, open_singles, recovering, 
 from gateway.runtime.docket import Ask, Docket, JudgeRules
 from gateway.runtime.faults import find
 from gateway.runtime.live import Live, reason_of
+from gateway.runtime.takeover import become_work
 
 __all__ = ["SWEEP_S", "Ask", "Judge", "JudgeRules"]
 
@@ -194,6 +195,9 @@ class Judge(Docket):
         first = before.phase not in SUSPICION and after.phase in SUSPICION
         if not live.takeover and after.failed is not None:
             self.root.bad(live.device.id, live.camera.id, after.failed, first=first)
+        if live.first_good is not None:
+            # Seen good once, and down again before it was up: no longer of the takeover list.
+            become_work(self, live, live.first_good, answer.ended)
         if live.outage is not None and live.bad_since is None:
             live.bad_since = answer.ended
         if after.phase in SUSPICION:

@@ -16,6 +16,7 @@ from gateway.domain.observation import Instant
 from gateway.errors import StoreUnavailable
 from gateway.ports import Accepted, Clock, Store
 from gateway.runtime.docket import Docket
+from gateway.runtime.live import Live
 
 LOOK_S = 2.0
 """What another process accepted is noticed after so long."""
@@ -39,10 +40,17 @@ def accept(docket: Docket, channel: ChannelId, at: Instant, now: Instant) -> Non
     failed = live.health.failed
     if failed is not None and live.health.phase in LOST | SUSPICION:
         docket.root.bad(live.device.id, channel, failed, first=True)
-    if live.outage is not None and live.outage.unaccepted:
-        since = Instant(min(max(at, live.outage.failed_at), now))
-        docket.put_outage(live, replace(live.outage, accepted_at=since))
-        docket.want_single(live, Instant(now + docket.rules.health.cadence_s))
+    become_work(docket, live, at, now)
+
+
+def become_work(docket: Docket, live: Live, at: Instant, now: Instant) -> None:
+    """The open row of a channel that leaves the takeover list goes on as any other, since `at`."""
+    outage = live.outage
+    if outage is None or not outage.unaccepted:
+        return
+    since = Instant(min(max(at, outage.failed_at), now))
+    docket.put_outage(live, replace(outage, accepted_at=since))
+    docket.want_single(live, Instant(now + docket.rules.health.cadence_s))
 
 
 class Takeover:

@@ -112,6 +112,19 @@ def test_it_comes_back_as_any_other() -> None:
     assert not s.live("e0").takeover
 
 
+def test_one_good_answer_makes_it_work_even_if_it_is_never_up() -> None:
+    s = Scene(two_townships(6, 3).build(), phases={"e0": 10.0}, canary=True)
+    s.cut(0.0, 219.9, ["e0"])
+    s.cut(220.1, 1e9, ["e0"])
+    s.run(219.0)
+    assert open_row(s, "e0").unaccepted
+    s.run(300.0)
+    (row,) = s.outages_of("e0")
+    assert (row.ended_at, row.takeover, row.last_seen_at) == (None, True, None)
+    assert s.since(row.accepted_at) == pytest.approx(220.02, abs=0.1), "since it was seen good"
+    assert [one.root for one in s.incidents.values()] == ["e0"]
+
+
 def test_it_is_work_after_a_restart_too_even_if_the_row_did_not_say_so_yet() -> None:
     s = scene("e0")
     at = s.clock.now()
