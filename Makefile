@@ -7,6 +7,9 @@ CLIENTS := tests/wire/node
 
 UNIT := $(BIN)/pytest tests/unit --cov=gateway.domain --cov-branch --cov-fail-under=100 --cov-report=term:skip-covered -q
 
+# Tests and the demo start many processes: without compiled modules each one loses two seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo run check fix test bench torture wheel wheel-test lock clean
 
