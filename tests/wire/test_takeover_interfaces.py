@@ -71,8 +71,34 @@ async def test_all_of_an_area_are_accepted_at_once(area: str, expected: list[int
         assert [asked[0] for asked in desk.asked] == ([found["cameras"]] if expected else [])
 
 
+async def test_cameras_are_accepted_by_name_all_or_none() -> None:
+    async with running(district(9), takeover=TakeoverDesk()) as service:
+        desk = await with_dead(service, 3, 4, 5)
+        body = {"cameras": [channel(5), channel(3), channel(5)], "reason": "移交维保单位"}
+        status, found, _ = await service.call("POST", ACCEPT, Role.OPERATOR, json=body)
+        assert (status, found["cameras"]) == (200, [channel(5), channel(3)])
+        (line,) = (await service.get("/api/v1/audit", Role.AUDITOR))["items"]
+        assert (line["target"], line["detail"]) == ("2 cameras", "2 cameras: 移交维保单位")
+        for other in (channel(6), "nobody"):
+            body = {"cameras": [channel(3), other], "reason": "移交维保单位"}
+            status, problem, _ = await service.call("POST", ACCEPT, Role.OPERATOR, json=body)
+            assert (status, problem["type"]) == (409, "urn:sightline:problem:refused")
+        assert [asked[0] for asked in desk.asked] == [[channel(5), channel(3)]]
+
+
 @pytest.mark.parametrize(
-    "body", [{"area": "east", "reason": "x"}, {"area": "all"}, {"area": "all", "reason": ""}]
+    "body",
+    [
+        {"area": "east", "reason": "x"},
+        {"area": "", "reason": "x"},
+        {"area": "all"},
+        {"area": "all", "reason": ""},
+        {"reason": "x"},
+        {"area": "all", "cameras": ["a"], "reason": "x"},
+        {"cameras": [], "reason": "x"},
+        {"cameras": [7], "reason": "x"},
+        {"area": "all", "reason": "x", "until": "later"},
+    ],
 )
 async def test_an_area_and_a_reason_are_needed(body: Any) -> None:
     async with running(district(3), takeover=TakeoverDesk()) as service:
