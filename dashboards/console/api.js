@@ -129,6 +129,8 @@ export const api = {
   check: (id) => call(`cameras/${part(id)}/check`, { method: "POST" }),
   /** @param {string} id @param {{ reason: string }} body */
   acceptTakeover: (id, body) => call(`cameras/${part(id)}/accept`, { method: "POST", body }),
+  /** All of a division. @param {{ area: string, reason: string }} body */
+  acceptTakeoverOf: (body) => call("takeover/accept", { method: "POST", body }),
   /** @param {string} id @param {{ text: string, until: string | null }} body */
   acknowledge: (id, body) => call(`incidents/${part(id)}/acknowledge`, { method: "POST", body }),
   /** @param {string} token */

@@ -84,7 +84,8 @@ export function CameraPanel({ store, id, onClose }) {
       ${!data && !failure && html`<p class="faint">${t("incidents.loading")}</p>`}
       ${data && html`
         ${camera.in_use && store.may("operate") && html`<${CheckNow} key=${id} id=${id} onDone=${reload} />`}
-        ${camera.takeover && store.may("operate") && html`<${AcceptTakeover} key=${`takeover ${id}`} id=${id} onDone=${reload} />`}
+        ${camera.takeover && store.may("operate") && html`<${AcceptTakeover} key=${`takeover ${id}`} id=${id}
+          township=${camera.township} township_name=${camera.township_name} onDone=${reload} />`}
         <${Group} store=${store} outage=${camera.outage} />
         <${Bounds} store=${store} outage=${camera.outage} trace=${data.trace} />
         <${Faults} store=${store} faults=${camera.faults} />

@@ -67,5 +67,6 @@ export function ListingView({ store, state }) {
 function why(row) {
   const found = row.fault_causes.map((/** @type {string} */ cause) => word("fault", cause));
   if (row.outage) found.unshift(word("outage", row.outage.cause));
+  if (row.takeover) found.unshift(t("list.takeover"));
   return joined(found);
 }

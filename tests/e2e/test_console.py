@@ -127,14 +127,21 @@ def test_a_camera_that_was_never_seen_good_is_accepted_with_a_reason(
     never = dataclasses.replace(known, last_seen_at=None, takeover=True, incident=None)
     gateway.run(gateway.push(outages=(never,)))
     try:
-        page = opened(f"?camera={channel}")
+        page = opened(f"?list=offline&camera={channel}")
+        expect(page.locator(f"[data-row][data-camera='{channel}']")).to_contain_text("存量故障")
         expect(page.locator(".remarks")).to_contain_text("存量故障")
         page.click("#takeover-accept")
         expect(page.locator("#takeover .failure")).to_have_text("请填写理由")
         page.fill("#takeover-reason", "已移交维保单位")
-        page.click("#takeover-accept")
+        with page.expect_response("**/accept"):
+            page.click("#takeover-accept")
         expect(page.locator("#takeover .failure")).to_have_count(0)
         assert gateway.takeover.asked == [([channel], "王建军", "已移交维保单位")]
+        expect(page.locator("#takeover-accept")).to_be_enabled()
+        page.check("#takeover-whole")
+        with page.expect_response("**/takeover/accept"):
+            page.click("#takeover-accept")
+        assert [asked[0] for asked in gateway.takeover.asked] == [[channel]] * 2, "the only one"
         accepted = dataclasses.replace(never, accepted_at=gateway.now())
         gateway.run(gateway.push(outages=(accepted,)))
         expect(page.locator("#takeover")).to_have_count(0)
