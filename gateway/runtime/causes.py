@@ -31,15 +31,23 @@ LOOK_AGAIN_S = 1.0
 # --- one channel
 
 
-def decide(docket: Docket, live: Live, now: Instant) -> None:
-    """Convict a channel that awaits its verdict, if there is a witness and nobody above to blame first."""
+def decide(docket: Docket, live: Live, now: Instant, *, answered: bool = False) -> None:
+    """Convict a channel that awaits its verdict, if there is a witness and nobody above to blame first.
+
+    Args:
+        docket: the judge's.
+        live: the channel.
+        now: the present.
+        answered: it has just answered: whoever is accused above it is not to blame.
+    """
     failed = live.health.failed
     if failed is None or began_blind(docket, live):
         return
     if not docket.witness.seen_since(live.branch, failed):
         return
     node = None if live.takeover else docket.root.down_above(live.device.id)
-    if node is not None or live.takeover or not docket.root.accused_above(live.device.id):
+    accused = not answered and docket.root.accused_above(live.device.id)
+    if node is not None or live.takeover or not accused:
         if node is not None or live.health.phase is Phase.AWAITING:
             _convict(docket, live, now, node)
         else:

@@ -99,6 +99,11 @@ class Judge(Docket):
     # --- one answer
 
     def _answered(self, live: Live, answer: Answer) -> None:
+        if live.camera.id in self.awaiting and live.health.phase is Phase.AWAITING:
+            # It has failed often enough, and is judged before it is believed again: otherwise the row
+            # would depend on how the observations fell into batches. This answer is no witness of it,
+            # but it acquits the node above.
+            decide(self, live, answer.ended, answered=True)
         self.witness.good(live.branch, answer.heard)
         if self.gap is not None and answer.heard > self.gap.started_at:
             see_again(self, answer.heard)
