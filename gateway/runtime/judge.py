@@ -99,11 +99,7 @@ class Judge(Docket):
     # --- one answer
 
     def _answered(self, live: Live, answer: Answer) -> None:
-        if live.camera.id in self.awaiting and live.health.phase is Phase.AWAITING:
-            # It has failed often enough, and is judged before it is believed again: otherwise the row
-            # would depend on how the observations fell into batches. This answer is no witness of it,
-            # but it acquits the node above.
-            decide(self, live, answer.ended, answered=True)
+        self._judge_first(live, answer)
         self.witness.good(live.branch, answer.heard)
         if self.gap is not None and answer.heard > self.gap.started_at:
             see_again(self, answer.heard)
@@ -130,6 +126,15 @@ class Judge(Docket):
             self.record(live)
         if before.phase is not Phase.UP:
             self.restate(live, answer.ended)
+
+    def _judge_first(self, live: Live, answer: Answer) -> None:
+        """Who has failed often enough is judged before it is believed again.
+
+        Otherwise its row would depend on how the observations fell into batches. The answer is no
+        witness of the failures before it, but it acquits the nodes above.
+        """
+        if live.camera.id in self.awaiting and live.health.phase is Phase.AWAITING:
+            decide(self, live, answer.ended, answered=True)
 
     def _own_clock_aside(self, answer: Answer) -> Answer:
         """The answer without a clock finding that is about our own clock."""
