@@ -112,8 +112,9 @@ class Service:
         if pipeline.coverage is not None:
             join_coverage(pipeline.desk, pipeline.coverage)
         self.join_center(pipeline)
+        desk = pipeline.desk
         self.sensing = Sensing(
-            self.settings, self.store, self.clock, pipeline.desk.deliver, pipeline.desk.atlas
+            self.settings, self.store, self.clock, desk.deliver, desk.atlas, desk.postures_held
         )
         await self.sensing.load()
         self.pulling = self.make_pulling(pipeline, inventory)

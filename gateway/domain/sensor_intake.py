@@ -4,7 +4,8 @@ One instance serves every transport, so that a sensor's state is one whatever wa
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 
 from gateway.domain.event import Event, Sensor, SensorId
 from gateway.domain.sensor_mapping import (
@@ -14,6 +15,7 @@ from gateway.domain.sensor_mapping import (
     SensorRule,
     applies,
     decide,
+    in_heightened,
 )
 
 UNKNOWN_MOST = 100
@@ -22,15 +24,24 @@ TOPIC_CHARS = 200
 OTHER_TOPICS = "(other topics)"
 
 
+def _routine(sensor: Sensor, now: datetime) -> bool:  # noqa: ARG001 - everywhere and always
+    return False
+
+
 class SensorIntake:
     """Reads messages of sensors. Not for several threads.
 
     Args:
         rules: in order; the first that applies to a sensor reads it.
+
+    Attributes:
+        heightened: whether the posture is heightened where a sensor stands; asked for rules with a
+            threshold of its own for that.
     """
 
     def __init__(self, rules: Sequence[SensorRule]) -> None:
         self.rules = tuple(rules)
+        self.heightened: Callable[[Sensor, datetime], bool] = _routine
         self._by_topic: dict[str, tuple[Sensor, SensorRule | None]] = {}
         self._states: dict[SensorId, bool] = {}
         self._unknown: Counter[str] = Counter()
@@ -66,6 +77,8 @@ class SensorIntake:
             return Dropped(DropReason.NOT_IN_USE, sensor.id)
         if rule is None:
             return Dropped(DropReason.NO_RULE, sensor.id)
+        if rule.follows_posture and self.heightened(sensor, message.received_at):
+            rule = in_heightened(rule)
         found = decide(rule, sensor, message, before=self._states.get(sensor.id))
         if isinstance(found, Event) and found.active is not None:
             self._states[sensor.id] = found.active

@@ -6,7 +6,7 @@ the payload the reading, the state, the id and the time stand, and when the sens
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from hashlib import blake2b
@@ -28,6 +28,8 @@ from gateway.domain.sensor_payload import (
 
 PAYLOAD_MOST = 64 * 1024
 """Bytes of a message; larger ones are no readings."""
+DIGITS = 9
+"""Decimals of a threshold that is worked out: 2.0 less 0.2 is 1.8."""
 
 
 class DropReason(StrEnum):
@@ -72,6 +74,8 @@ class SensorRule:
             compared as text without case, so `1`, `"1"` and `true`, `"TRUE"` are the same.
         value: where the reading stands; `scale` times it is in `unit`.
         above / below: the reading is an alarm beyond it; `clear` is where the alarm is over (hysteresis).
+        heightened_above / heightened_below: the threshold where the posture is heightened; the alarm is
+            over as far from it as `clear` is from the routine one.
         moment: each message is an alarm without an end (a button).
         id / time: where the message's own id and time stand.
         ignore: messages that are no readings.
@@ -90,10 +94,17 @@ class SensorRule:
     above: float | None = None
     below: float | None = None
     clear: float | None = None
+    heightened_above: float | None = None
+    heightened_below: float | None = None
     moment: bool = False
     id: str | None = None
     time: str | None = None
     ignore: tuple[Ignored, ...] = ()
+
+    @property
+    def follows_posture(self) -> bool:
+        """It has another threshold where the posture is heightened."""
+        return self.heightened_above is not None or self.heightened_below is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +139,18 @@ def applies(rule: SensorRule, sensor: Sensor) -> bool:
     if rule.kind is not None and rule.kind is not sensor.kind:
         return False
     return not rule.topic or topic_matches(rule.topic, sensor.topic)
+
+
+def in_heightened(rule: SensorRule) -> SensorRule:
+    """The rule as it reads where the posture is heightened: its threshold moves, and `clear` with it."""
+    routine = rule.above if rule.above is not None else rule.below
+    heightened = rule.heightened_above if rule.above is not None else rule.heightened_below
+    if routine is None or heightened is None:
+        return rule
+    moved = None if rule.clear is None else round(heightened + rule.clear - routine, DIGITS)
+    if rule.above is not None:
+        return replace(rule, above=heightened, clear=moved)
+    return replace(rule, below=heightened, clear=moved)
 
 
 def decide(
@@ -283,6 +306,7 @@ def _alarm(rule: SensorRule) -> list[str]:
     limited = rule.above is not None or rule.below is not None
     if limited and rule.value is None:
         found.append("value: a threshold needs a reading")
+    found += _heightened(rule)
     if rule.clear is None:
         return found
     if not limited:
@@ -291,6 +315,24 @@ def _alarm(rule: SensorRule) -> list[str]:
         found.append("clear: must not be above `above`")
     elif rule.clear < (rule.below if rule.below is not None else -math.inf):
         found.append("clear: must not be below `below`")
+    return found
+
+
+def _heightened(rule: SensorRule) -> list[str]:
+    """What is wrong with the thresholds of a heightened posture: they tell sooner, never later."""
+    found = []
+    for name, routine, heightened, sign in (
+        ("above", rule.above, rule.heightened_above, 1.0),
+        ("below", rule.below, rule.heightened_below, -1.0),
+    ):
+        if heightened is None:
+            continue
+        if routine is None:
+            found.append(f"heightened_{name}: belongs to {name}")
+        elif not math.isfinite(heightened):
+            found.append(f"heightened_{name}: must be finite")
+        elif sign * (heightened - routine) > 0:
+            found.append(f"heightened_{name}: must not be {name} `{name}`: it tells sooner")
     return found
 
 

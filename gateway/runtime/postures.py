@@ -2,6 +2,7 @@
 
 store (API, `sightline posture`) + planned windows -> holding -> desk (who is told, what makes an incident)
                                                               -> poller (cadence of the cameras there)
+                                                              -> sensors (thresholds of those there)
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from gateway.domain.alerting.posture import (
 )
 from gateway.domain.alerting.rows import Posture, PostureLevel
 from gateway.domain.camera import DeviceId
+from gateway.domain.event import Sensor
 from gateway.errors import StoreUnavailable
 from gateway.inventory import Inventory
 from gateway.metrics import POSTURES
@@ -64,6 +66,10 @@ class Postures:
         if not self.holding:
             return False
         return level_at(self.holding, area, now, grid) is PostureLevel.HEIGHTENED
+
+    def heightened_at(self, sensor: Sensor, now: datetime) -> bool:
+        """The posture is heightened where a sensor stands."""
+        return self.heightened(sensor.village or sensor.township, now, sensor.grid)
 
     def known(self, now: datetime) -> Sequence[Posture]:
         """Those that hold or will (planned ones of a week), in order of their beginning."""

@@ -12,6 +12,7 @@ from gateway.ports import Clock, Store
 from gateway.ports.events import Deliver, EventSourcePort, MqttBroker, MqttContext
 from gateway.registry import get
 from gateway.runtime.atlas import Atlas
+from gateway.runtime.postures import Postures
 from gateway.runtime.supervisor import Stage
 from gateway.settings import MqttSettings, Settings
 
@@ -48,6 +49,7 @@ class Sensing:
         clock: the service's.
         deliver: the desk's.
         atlas: the desk's: it follows the registry too.
+        postures: the desk's: they move thresholds.
 
     Attributes:
         sensors: reads messages, whatever way they come.
@@ -64,10 +66,13 @@ class Sensing:
         clock: Clock,
         deliver: Deliver,
         atlas: Atlas | None = None,
+        postures: Postures | None = None,
     ) -> None:
         self.mapping = sensor_config.load(settings.intake.mapping)
         self.secrets = sensor_config.load_secrets(settings.intake.secrets_dir)
         self.sensors = SensorIntake(self.mapping.rules)
+        if postures is not None:
+            self.sensors.heightened = postures.heightened_at
         self.deliver = deliver
         self._store = store
         self._atlas = atlas

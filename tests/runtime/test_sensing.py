@@ -1,7 +1,9 @@
 """What the service does about sensors beside their messages: the registry, the minute's report."""
 
 import asyncio
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,15 @@ from fakes.sensors import sensor
 from structlog.testing import capture_logs
 
 from adapters.memory import MemoryStore
+from gateway.domain.alerting.rows import Posture, PostureLevel
+from gateway.domain.camera import DivisionCode
 from gateway.domain.event import Event, EventKind, EventSource
 from gateway.domain.sensor_mapping import Dropped, DropReason, Message
 from gateway.errors import SettingsError
 from gateway.runtime import sensing
 from gateway.runtime.atlas import Atlas
 from gateway.runtime.clock import SystemClock
+from gateway.runtime.postures import Postures
 from gateway.runtime.sensing import Sensing, broker_of
 from gateway.settings import IntakeSettings, MqttSettings, Settings
 
@@ -78,6 +83,31 @@ async def test_topics_without_a_sensor_are_told_once_with_their_names(
     (told,) = logs
     assert (told["messages"], told["topics"], len(told["busiest"])) == (465, 30, 20)
     assert next(iter(told["busiest"].items())) == ("x/29", 30)
+
+
+async def test_a_sensor_is_judged_by_the_posture_of_its_village(settings: Settings) -> None:
+    store, clock = MemoryStore(), SystemClock()
+    await store.open()
+    postures = Postures(store, clock)
+    one = Sensing(settings, store, clock, deliver, postures=postures)
+    inside = replace(sensor(1, EventKind.WATER_LEVEL, "a"), village=DivisionCode("610802001001"))
+    outside = replace(sensor(2, EventKind.WATER_LEVEL, "b"), township=DivisionCode("610802002"))
+    one.sensors.take_sensors([inside, outside])
+
+    def told(topic: str, value: float = 2.4) -> bool | None:
+        now, content = clock.utc(clock.now()), json.dumps({"value": value}).encode()
+        found = one.sensors.read(Message(topic, content, now, EventSource.MQTT))
+        return found.active if isinstance(found, Event) else None
+
+    assert [told("a", 2.1), told("b", 2.1)] == [False, False]
+    at = clock.utc(clock.now())
+    level = PostureLevel.HEIGHTENED
+    await postures.set(Posture("p", level, "610802001", at, None, "duty", "a flood is near"))
+    assert told("a") is True
+    assert told("b") is None, "it is as well as before where the posture is routine"
+    await postures.end("p")
+    assert told("a") is True, "an alarm is over where the routine threshold says so"
+    assert told("a", 2.3) is False
 
 
 async def test_without_a_broker_and_secrets_nothing_is_started() -> None:

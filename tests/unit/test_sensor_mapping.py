@@ -20,6 +20,7 @@ from gateway.domain.sensor_mapping import (
     SensorRule,
     applies,
     decide,
+    in_heightened,
     problems,
 )
 from gateway.domain.sensor_payload import Form, bad_pattern, topic_matches
@@ -276,6 +277,11 @@ def test_a_rule_is_for_a_kind_a_topic_or_both() -> None:
         (replace(PRESS, clear=1.0), "belongs to above or below"),
         (replace(LEVEL, above=float("nan")), "must be finite"),
         (replace(LEVEL, scale=0.0), "scale not 0"),
+        (replace(LEVEL, heightened_above=2.6), "must not be above `above`"),
+        (replace(PLAIN, heightened_below=160.0), "must not be below `below`"),
+        (replace(LEVEL, heightened_below=2.0), "heightened_below: belongs to below"),
+        (replace(STATE, heightened_above=1.0), "heightened_above: belongs to above"),
+        (replace(LEVEL, heightened_above=float("inf")), "heightened_above: must be finite"),
         (replace(STATE, inactive=()), "needs the values"),
         (replace(STATE, inactive=("true",)), "both active and inactive: true"),
         (replace(LEVEL, value="v"), "begins with /"),
@@ -290,7 +296,50 @@ def test_what_is_wrong_with_a_rule_is_said(rule: SensorRule, told: str) -> None:
 
 def test_good_rules_have_no_problems_and_two_of_one_name_have() -> None:
     assert problems([STATE, LEVEL, PLAIN, PRESS]) == []
+    tighter = [replace(LEVEL, heightened_above=2.0), replace(PLAIN, heightened_below=200.0)]
+    assert problems(tighter) == []
     assert len(problems([STATE, STATE])) == 1
+
+
+# --- thresholds of a heightened posture
+
+
+def test_a_heightened_threshold_moves_and_its_clearing_value_with_it() -> None:
+    above = in_heightened(replace(LEVEL, heightened_above=2.0))
+    assert (above.above, above.clear) == (2.0, 1.8)
+    below = in_heightened(replace(PLAIN, heightened_below=200.0))
+    assert (below.below, below.clear) == (200.0, 220.0)
+    bare = in_heightened(replace(LEVEL, clear=None, heightened_above=2.0))
+    assert (bare.above, bare.clear) == (2.0, None)
+
+
+@pytest.mark.parametrize("rule", [STATE, LEVEL, PLAIN, PRESS])
+def test_a_rule_without_a_heightened_threshold_reads_the_same_in_every_posture(
+    rule: SensorRule,
+) -> None:
+    assert in_heightened(rule) is rule
+
+
+def test_the_threshold_of_a_sensor_follows_the_posture_of_its_place_and_time() -> None:
+    begins = NOW + timedelta(hours=1)
+    rule = replace(LEVEL, heightened_above=2.0)
+    intake = SensorIntake([rule])
+    quiet = replace(SENSOR, id=SensorId("s2"), topic="yuyang/water/2")
+    intake.take_sensors([SENSOR, quiet])
+    assert not intake.heightened(SENSOR, NOW), "unless somebody knows better"
+    intake.heightened = lambda sensor, now: sensor.id == SENSOR.id and now >= begins
+
+    def state(value: float, at: datetime, topic: str = SENSOR.topic) -> bool | DropReason | None:
+        found = intake.read(replace(message({"v": value}, topic=topic), received_at=at))
+        return found.active if isinstance(found, Event) else found.reason
+
+    assert state(2.2, NOW) is False, "routine: an alarm is above 2.5"
+    assert state(2.2, begins) is True
+    assert state(2.2, begins, quiet.topic) is False, "elsewhere it is routine"
+    assert state(1.9, begins) is True, "not over before 1.8"
+    assert state(1.8, begins) is False
+    assert state(2.1, begins) is True
+    assert state(2.1, NOW) is False, "when the posture is over, its alarm is"
 
 
 # --- the intake
