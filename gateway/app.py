@@ -38,6 +38,7 @@ from gateway.runtime.restore import read_book
 from gateway.runtime.sensing import Sensing
 from gateway.runtime.supervisor import Stage, supervise
 from gateway.runtime.takeover import Takeover
+from gateway.runtime.unreached import Unreached
 from gateway.settings import CENTER, Settings
 from gateway.web.access import Access, Route
 from gateway.web.app import build, serve
@@ -262,6 +263,7 @@ class Service:
         for deliverer in self.deliverers:
             name = deliverer.recipient
             stages["deliverer" if name == CENTER else f"deliverer {name}"] = deliverer.run
+        stages["unreached"] = Unreached(self.store, self.settings.reached_recipients).run
         if self.sensing is not None:
             stages.update(self.sensing.stages)
         if self.pulling is not None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -230,6 +231,15 @@ class MemoryEvents:
             if alert.recipient == recipient and alert.state is AlertState.PENDING
         ]
         return len(at), min(at, default=None)
+
+    async def pending_recipients(self) -> Mapping[str, int]:
+        """How many are pending of each recipient that has any; not what digests gather."""
+        self._home.check_open()
+        return Counter(
+            alert.recipient
+            for alert in self._alerts.values()
+            if alert.state is AlertState.PENDING and not alert.recipient.startswith(GATHERED)
+        )
 
     async def alert(self, alert_id: str) -> Alert | None:
         """One message."""

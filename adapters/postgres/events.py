@@ -143,6 +143,10 @@ class PostgresEvents:
         """How many are pending, and when the oldest of them was planned."""
         return await outbox.pending(self._database, recipient)
 
+    async def pending_recipients(self) -> Mapping[str, int]:
+        """How many are pending of each recipient that has any; not what digests gather."""
+        return await outbox.pending_recipients(self._database)
+
     async def alert(self, alert_id: str) -> Alert | None:
         """One message."""
         return await outbox.one(self._database, alert_id)

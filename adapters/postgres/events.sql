@@ -95,6 +95,12 @@ ORDER BY a.cursor LIMIT $3;
 SELECT count(*) AS number, min(created_at) AS oldest_at FROM sightline.alerts
 WHERE recipient = $1 AND state = 'pending';
 
+-- name: pending_recipients
+-- From the small index of what is pending; what digests gather is sent to nobody.
+SELECT recipient, count(*) AS number FROM sightline.alerts
+WHERE state = 'pending' AND NOT (recipient >= 'digest:' AND recipient < 'digest;')
+GROUP BY recipient ORDER BY recipient;
+
 -- name: one_alert
 SELECT * FROM sightline.alerts WHERE id = $1;
 

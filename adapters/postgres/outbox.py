@@ -1,6 +1,6 @@
 """The outbox in PostgreSQL: alerts are written with what caused them, and settled afterwards."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from adapters.postgres.batch import put_rows
@@ -65,6 +65,12 @@ async def pending(database: Database, recipient: str) -> tuple[int, datetime | N
     """How many are pending, and when the oldest of them was planned."""
     (record,) = await database.fetch(SQL["pending_alerts"], recipient)
     return record["number"], record["oldest_at"]
+
+
+async def pending_recipients(database: Database) -> Mapping[str, int]:
+    """How many are pending of each recipient that has any; not what digests gather."""
+    records = await database.fetch(SQL["pending_recipients"])
+    return {record["recipient"]: record["number"] for record in records}
 
 
 async def one(database: Database, alert_id: str) -> Alert | None:

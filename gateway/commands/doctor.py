@@ -6,7 +6,7 @@ import resource
 import shutil
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib.metadata import packages_distributions
@@ -59,7 +59,7 @@ class Diagnosis:
 
 
 def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Look at settings, store, disk, clock, open files, ports, reachability and package names.
+    """Look at settings, store, disk, clock, open files, ports, recipients, reachability and package names.
 
     Exit code 1 when something must be mended before the service can do its work.
     """
@@ -79,7 +79,7 @@ def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 async def examine(settings: Settings) -> list[Diagnosis]:
     """Look at everything; one failing check never hides the next."""
-    store, inventory = await _store(settings)
+    store, inventory, waiting = await _store(settings)
     looks: list[Callable[[], Awaitable[Diagnosis]]] = [
         lambda: _disk(settings),
         _clock,
@@ -87,43 +87,53 @@ async def examine(settings: Settings) -> list[Diagnosis]:
         lambda: _local_ports(inventory, settings),
         lambda: _web_port(settings),
         lambda: _canaries(settings, inventory),
+        lambda: _recipients(settings, waiting),
         lambda: _reachability(inventory),
         _names,
     ]
     return [store, *[await look() for look in looks]]
 
 
-async def _store(settings: Settings) -> tuple[Diagnosis, Inventory]:
+async def _store(settings: Settings) -> tuple[Diagnosis, Inventory, Mapping[str, int]]:
     """A diagnosis makes nothing: a store that is not there yet is said to be missing."""
     try:
         if not await make_store(settings).exists():
             found = f"none in {settings.store.state_dir} yet"
             fix = "sightline import FILE makes one; else the right --config, and the right user"
-            return Diagnosis("store", Level.WARN, found, fix), Inventory()
+            return Diagnosis("store", Level.WARN, found, fix), Inventory(), {}
         async with (
             asyncio.timeout(60),
             open_store(settings, create=False) as store,
         ):
             await store.ping()
             inventory = await store.load_inventory(shapes=False)
+            waiting = await store.events.pending_recipients()
     except NoSchema:
         fix = "sightline import FILE makes it, or sightline migrate"
-        return Diagnosis("store", Level.WARN, "answers; no schema yet", fix), Inventory()
+        return Diagnosis("store", Level.WARN, "answers; no schema yet", fix), Inventory(), {}
     except NotMigrated as error:
         fix = (
             "stop a service of the older release; then sightline migrate, or start the new service"
         )
-        return Diagnosis("store", Level.WARN, f"answers; {error}", fix), Inventory()
+        return Diagnosis("store", Level.WARN, f"answers; {error}", fix), Inventory(), {}
     except (SightlineError, OSError, TimeoutError) as error:
         fix = (
             "check store.dsn, and that the state directory can be written; then `sightline migrate`"
         )
-        return Diagnosis("store", Level.BAD, f"{type(error).__name__}: {error}", fix), Inventory()
+        return (
+            Diagnosis("store", Level.BAD, f"{type(error).__name__}: {error}", fix),
+            Inventory(),
+            {},
+        )
     count = len(inventory.cameras)
     if not count:
         fix = "sightline import FILE"
-        return Diagnosis("store", Level.WARN, "answers; no archive yet", fix), inventory
-    return Diagnosis("store", Level.OK, f"answers; {count} channels in the archive"), inventory
+        return Diagnosis("store", Level.WARN, "answers; no archive yet", fix), inventory, waiting
+    return (
+        Diagnosis("store", Level.OK, f"answers; {count} channels in the archive"),
+        inventory,
+        waiting,
+    )
 
 
 async def _disk(settings: Settings) -> Diagnosis:
@@ -224,6 +234,18 @@ async def _canaries(settings: Settings, inventory: Inventory) -> Diagnosis:
             "canaries", Level.BAD, f"no answer: {', '.join(dead)}", "check the address"
         )
     return Diagnosis("canaries", Level.OK, f"{count} answer; {len(branches)} branches")
+
+
+async def _recipients(settings: Settings, waiting: Mapping[str, int]) -> Diagnosis:
+    """Messages wait for somebody whom the settings do not name: a service would give them up."""
+    reached = settings.reached_recipients
+    lost = {name: number for name, number in waiting.items() if name not in reached}
+    if lost:
+        told = ", ".join(f"{number} for {name!r}" for name, number in sorted(lost.items()))
+        fix = "name their url again; else a service makes dead letters of them at its start"
+        return Diagnosis("recipients", Level.WARN, f"messages wait without an address: {told}", fix)
+    names = ", ".join(reached) or "none: messages stand in the feed only"
+    return Diagnosis("recipients", Level.OK, names)
 
 
 def _split(address: str) -> tuple[str, int]:

@@ -166,6 +166,10 @@ class EventStore(Protocol):
         """How many are pending, and when the oldest of them was planned."""
         ...
 
+    async def pending_recipients(self) -> Mapping[str, int]:
+        """How many are pending of each recipient that has any; not what digests gather."""
+        ...
+
     async def alert(self, alert_id: str) -> Alert | None:
         """One message."""
         ...

@@ -432,6 +432,24 @@ async def test_one_recipient_does_not_see_what_waits_for_another(store: Store) -
     assert await store.events.pending_alerts("nobody") == (0, None)
 
 
+async def test_the_recipients_that_messages_wait_for_are_told_with_their_number(
+    store: Store,
+) -> None:
+    assert await store.events.pending_recipients() == {}
+    await add(
+        store,
+        alert("a1", "k1", 1),
+        alert("a2", "k1", 2),
+        alert("b1", "k1", recipient="duty"),
+        alert("c1", "k1", recipient="gone", state=AlertState.DEAD),
+        alert("d1", "k1", recipient="done", state=AlertState.DELIVERED),
+        alert("e1", "k1", recipient="digest:doors"),
+        alert("f1", "k1", recipient="digestive"),
+    )
+    waiting = await store.events.pending_recipients()
+    assert dict(waiting) == {"center": 2, "duty": 1, "digestive": 1}
+
+
 async def test_one_message_is_found_by_its_id(store: Store) -> None:
     await add(store, rows.FULL_ALERT)
 

@@ -9,6 +9,7 @@ from fakes.ledger_rows import at
 
 from gateway.domain.alerting.heartbeat import TYPE, heartbeat
 from gateway.domain.alerting.retry import (
+    NO_ADDRESS,
     Delivery,
     Reach,
     RetryRules,
@@ -19,6 +20,7 @@ from gateway.domain.alerting.retry import (
     reached,
     replayed,
     spread,
+    without_address,
 )
 from gateway.domain.alerting.rows import Alert, AlertPhase, AlertState
 
@@ -196,3 +198,15 @@ def test_a_heartbeat_says_what_waits_and_never_repeats_an_id() -> None:
         "oldest_pending_s": 4.4,
         "last_delivered_at": None,
     }
+
+
+def test_the_message_of_a_recipient_without_an_address_is_a_dead_letter_that_can_be_replayed() -> (
+    None
+):
+    dead = without_address(replace(alert("a", "k"), attempts=2, next_at=at(5)))
+
+    assert (dead.state, dead.attempts, dead.next_at) == (AlertState.DEAD, 2, None)
+    assert dead.reason == NO_ADDRESS
+    again = replayed(dead, [], at(9), "duty")
+    assert isinstance(again, Alert)
+    assert again.state is AlertState.PENDING

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 import typer
 from fakes.clock import NOON
+from fakes.outbox import message, put
 
 from adapters.memory import MemoryStore
 from gateway import opening
@@ -43,6 +44,7 @@ class World:
     Attributes:
         open / closed: ports of loopback that accept, and that refuse.
         devices: (port, uplink) of the fleet.
+        waiting: recipients of the messages that wait.
         settings: the lines of the settings file, by section.
     """
 
@@ -51,6 +53,7 @@ class World:
     open: int
     closed: int
     devices: list[tuple[int, str]] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     store: MemoryStore = field(default_factory=lambda: MemoryStore("memory:"))
 
@@ -90,6 +93,8 @@ class World:
         await self.store.open()
         record = ImportRecord("first", NOON, "tester", (), ())
         await self.store.save_import(record, self.inventory())
+        waiting = [message(f"k{n}", 1, NOON, recipient=to) for n, to in enumerate(self.waiting)]
+        await put(self.store, *waiting)
 
 
 @contextmanager
@@ -191,6 +196,11 @@ def ports_of_another_system(world: World) -> None:
     world.patch.setattr(doctor, "PORT_RANGE", world.folder / "none")
 
 
+def center_waits(world: World) -> None:
+    world.waiting = ["center"]
+    world.settings["center"] = {"url": "http://127.0.0.1:9/"}
+
+
 Change = Callable[[World], object]
 CASES: list[tuple[str, Change, str, str, str]] = [
     ("store", no_store, "warn", "none in", "sightline import FILE"),
@@ -217,6 +227,11 @@ CASES: list[tuple[str, Change, str, str, str]] = [
         "bad", "no answer: 127.0.0.1:", "address",
     ),
     (
+        "recipients", lambda w: w.waiting.extend(["duty", "duty", "center"]),
+        "warn", "address: 1 for 'center', 2 for 'duty'", "name their url again",
+    ),
+    ("recipients", center_waits, "ok", "center", ""),
+    (
         "reachability", lambda w: devices(w, w.closed, w.closed),
         "bad", "0 of 2 sampled", "route or firewall",
     ),
@@ -237,7 +252,7 @@ def test_a_machine_that_is_well_is_told_so_line_by_line(
     assert {line["level"] for line in lines.values()} == {"ok"}, lines
     assert list(lines) == [
         "store", "disk", "clock", "open files", "local ports", "web port", "canaries",
-        "reachability", "package names",
+        "recipients", "reachability", "package names",
     ]  # fmt: skip
     assert "3 channels" in lines["store"]["found"]
     assert "1 answer; 2 branches" in lines["canaries"]["found"]
@@ -261,4 +276,4 @@ def test_what_is_wrong_has_its_line_its_fix_and_its_exit_code(
     assert bool(told["fix"]) == (level != "ok"), "a fix for all that is wrong, and for nothing else"
     assert all(bool(line["fix"]) == (line["level"] != "ok") for line in lines.values())
     assert code == int(any(line["level"] == "bad" for line in lines.values()))
-    assert len(lines) == 9, "what is wrong hides nothing else"
+    assert len(lines) == 10, "what is wrong hides nothing else"

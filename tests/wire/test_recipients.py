@@ -95,7 +95,7 @@ async def test_the_service_runs_a_deliverer_for_each_recipient(tmp_path: Path) -
     service = Service(settings, store)
     pipeline = await service.prepare()
 
-    assert {"deliverer", "deliverer duty"} <= set(service.stages(pipeline))
+    assert {"deliverer", "deliverer duty", "unreached"} <= set(service.stages(pipeline))
     for one in service.deliverers:
         await one.close()
     await pipeline.close()

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from gateway.domain.alerting.rows import Alert, AlertPhase, AlertState
 
 REASON_MOST = 300
+NO_ADDRESS = "the settings name no address for this recipient"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,11 @@ def after_attempt(
 
 def _dead(alert: Alert, attempts: int, reason: str) -> Alert:
     return replace(alert, state=AlertState.DEAD, attempts=attempts, next_at=None, reason=reason)
+
+
+def without_address(alert: Alert) -> Alert:
+    """The message of a recipient that is not in the settings: a dead letter, to be sent again later."""
+    return _dead(alert, alert.attempts, NO_ADDRESS)
 
 
 def compact(pending: Sequence[Alert]) -> tuple[Alert, tuple[Alert, ...]]:
