@@ -116,7 +116,10 @@ class VirtualCenter:
         told: what it knows, by incident key.
         messages: the events as they came, repeats left out, heartbeats apart.
         current: how it misbehaves with everything; None = as it should.
+        scripted: asked for each message (True: it is a heartbeat) that `misbehave` says nothing of, what
+            to do with it; None = `current` says so.
         on_taken: called with each message that was taken, before it is answered.
+        on_genuine: called with each message that was verified and how it is answered.
     """
 
     def __init__(
@@ -140,7 +143,9 @@ class VirtualCenter:
         self.messages: list[dict[str, Any]] = []
         self.heartbeats: list[dict[str, Any]] = []
         self.current: Misbehaviour | None = None
+        self.scripted: Callable[[bool], Misbehaviour | None] | None = None
         self.on_taken: Callable[[dict[str, Any]], None] = lambda _event: None
+        self.on_genuine: Callable[[dict[str, Any], Misbehaviour | None], None] = lambda *_: None
         self.port = 0
         self._script: deque[Misbehaviour | None] = deque()
         self._seen: set[str] = set()
@@ -235,16 +240,20 @@ class VirtualCenter:
             self.counts.heartbeats += 1
             self.heartbeats.append(event)
             self._write("heartbeat", event, "")
-            behaviour = self.current
+            behaviour = self._behaviour(heartbeat=True)
         else:
-            behaviour = self._script.popleft() if self._script else self.current
+            behaviour = self._script.popleft() if self._script else self._behaviour(heartbeat=False)
             if behaviour is None or behaviour in TAKES:
                 self._count(event, behaviour)
                 self.on_taken(event)
+        self.on_genuine(event, behaviour)
         if behaviour is None:
             return web.json_response({"id": event["id"], "status": "accepted"})
         self.counts.misbehaved += 1
         return await self._misbehave(request, behaviour, event["id"])
+
+    def _behaviour(self, *, heartbeat: bool) -> Misbehaviour | None:
+        return self.current if self.scripted is None else self.scripted(heartbeat)
 
     def _is_genuine(self, body: bytes, request: web.Request) -> bool:
         headers = {k.lower(): v for k, v in request.headers.items()}

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal
 import typer
 import uvloop
 
+from adapters.virtual.center_command import center_command
 from adapters.virtual.control import Controller, flapping_rule, lines_of
 from adapters.virtual.files import write_archive
 from adapters.virtual.fleet import build_district, mix
@@ -150,7 +151,13 @@ async def _until_signal() -> None:
     await told.wait()
 
 
-def virtual(
+virtual = typer.Typer()
+virtual.command("center")(center_command(_say_plain, _say_json))
+
+
+@virtual.callback(invoke_without_command=True)
+def district(
+    context: typer.Context,
     seed: Annotated[int, typer.Option(help="the same seed gives the same district and script")] = 1,
     cameras: Annotated[int, typer.Option(min=50, max=12_328, help="channels")] = 12_328,
     port: Annotated[int, typer.Option(min=0, max=65_000, help="first of four; 0 = free ones")] = 0,
@@ -185,6 +192,8 @@ def virtual(
     Each device has an address of its own in 127.0.0.0/8. With --scenario demo things go wrong, and
     --truth FILE records what truly happened. Runs until Ctrl-C (or the end of stdin, --control).
     """
+    if context.invoked_subcommand is not None:
+        return
     play = scenario == "demo" and not serve_only
     if play and truth is None:
         typer.echo(
@@ -203,10 +212,10 @@ def virtual(
     )
     try:
         ports = choose_ports(port)
-        district = build_district(seed, cameras, **ports, killable_singles=killable, legacy=legacy)
-        raise_file_limit(district)
+        built = build_district(seed, cameras, **ports, killable_singles=killable, legacy=legacy)
+        raise_file_limit(built)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(district, ports, wish))
+            runner.run(_serve(built, ports, wish))
     except UsageError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error

@@ -19,7 +19,8 @@ def commands(command: Any, name: str) -> Iterator[tuple[str, set[str]]]:
     if children is not None:
         for verb, child in children.items():
             yield from commands(child, f"{name} {verb}")
-        return
+        if not command.invoke_without_command or not command.params or name == "sightline":
+            return
     spellings = {
         spelling
         for parameter in command.params

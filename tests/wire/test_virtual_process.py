@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 from wire.virtual_fleet import Fleet, ask, call
 
+from adapters.virtual.command import virtual
 from adapters.virtual.compare import compare
 from adapters.virtual.intervals import Rules, WatchedSpan, intervals
 from adapters.virtual.model import Trouble, TruthRow
@@ -21,7 +22,7 @@ from adapters.virtual.scenario import ScriptedTrouble
 from adapters.virtual.truth import TruthLog, read_rows, read_truth, when
 from gateway.domain.camera import DeviceId, Node, NodeId, NodeKind
 
-COMMAND = "import typer; from adapters.virtual.command import virtual; typer.run(virtual)"
+COMMAND = "from adapters.virtual.command import virtual; virtual()"
 TIME = call("GetSystemDateAndTime")
 
 
@@ -156,13 +157,7 @@ async def test_stop_ends_the_process() -> None:
 
 
 def test_a_scenario_without_a_truth_log_is_a_wrong_call() -> None:
-    import typer
-
-    from adapters.virtual.command import virtual
-
-    app = typer.Typer()
-    app.command()(virtual)
-    found = CliRunner().invoke(app, ["--scenario", "demo"])
+    found = CliRunner().invoke(virtual, ["--scenario", "demo"])
     assert found.exit_code == 2
     assert "--truth" in found.output
 
