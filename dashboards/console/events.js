@@ -72,7 +72,7 @@ function pointsOf(rows) {
 /** Where it was: the camera or sensor, else the cell. @param {Store} store @param {any} row */
 function placeOf(store, row) {
   if (row.channel) return store.wall.channels[store.indexOf.get(row.channel) ?? -1]?.name ?? row.channel;
-  return row.sensor ?? row.links[0]?.grid ?? row.id;
+  return row.sensor_name ?? row.sensor ?? row.links[0]?.grid ?? row.id;
 }
 
 /** @param {{ store: Store, row: any, here: boolean, choose: (id: string) => void }} props */

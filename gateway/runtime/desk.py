@@ -27,7 +27,7 @@ from gateway.domain.camera import DeviceId, GridId
 from gateway.domain.coverage.model import CoverageModel
 from gateway.domain.coverage.place import Place, PlaceId
 from gateway.domain.coverage.rows import BlindSpot
-from gateway.domain.event import Event
+from gateway.domain.event import Event, SensorId
 from gateway.domain.ledger import Changes, Ending, Outage
 from gateway.errors import StoreUnavailable
 from gateway.inventory import Inventory
@@ -443,6 +443,11 @@ class Desk:
     def is_area(self, area: str) -> bool:
         """The beginning of a division code, or a grid cell of the archive."""
         return is_division(area) or GridId(area) in self.atlas.inventory.grids
+
+    def sensor_name(self, sensor: str) -> str | None:
+        """The name of a sensor of the registry; None where it has none, or is not in it."""
+        found = self.atlas.sensors.get(SensorId(sensor))
+        return found.name or None if found is not None else None
 
     def mutes(self) -> Sequence[Mute]:
         """Those that hold or will, in order of their beginning."""

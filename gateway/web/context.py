@@ -94,6 +94,10 @@ class EventDesk(Protocol):
         """The beginning of a division code, or a grid cell of the archive."""
         ...
 
+    def sensor_name(self, sensor: str) -> str | None:
+        """The name of a sensor of the registry; None where it has none, or is not in it."""
+        ...
+
     def mutes(self) -> Sequence[Mute]:
         """Those that hold or will."""
         ...

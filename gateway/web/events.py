@@ -62,6 +62,12 @@ def nested(item: Any) -> Json:  # noqa: ANN401 - a row with rows in it
     return found
 
 
+def named(item: Json, desk: EventDesk | None) -> Json:
+    """An event or incident with the name that the registry has for its sensor now."""
+    name = None if desk is None or item["sensor"] is None else desk.sensor_name(item["sensor"])
+    return {**item, "sensor_name": name}
+
+
 def key_of(after: tuple[datetime, str] | None) -> list[str | None] | None:
     """The sort key of a page as it stands in a cursor."""
     return None if after is None else [iso(after[0]), after[1]]
@@ -72,7 +78,7 @@ async def list_events(request: web.Request) -> web.Response:
     params = Params(request, FILTERS)
     context = request.app[CONTEXT]
     rows, more = await context.store.events.events(event_query(params))
-    items = await in_slices(rows, row)
+    items = await in_slices(rows, lambda one: named(row(one), context.desk))
     url = params.next_url(key_of(more))
     return await send_page(request, items, url, context.projection.as_of)
 
@@ -82,7 +88,7 @@ async def list_incidents(request: web.Request) -> web.Response:
     params = Params(request, FILTERS)
     context = request.app[CONTEXT]
     rows, more = await context.store.events.incidents(event_query(params))
-    items = await in_slices(rows, nested)
+    items = await in_slices(rows, lambda one: named(nested(one), context.desk))
     url = params.next_url(key_of(more))
     return await send_page(request, items, url, context.projection.as_of)
 
@@ -95,7 +101,7 @@ async def get_incident(request: web.Request) -> web.Response:
     found = await context.store.events.incident(incident_id) if is_plain(incident_id) else None
     if found is None:
         raise Problem(problems.NOT_FOUND, "no event incident has this id")
-    content = nested(found)
+    content = named(nested(found), context.desk)
     content["receipts"] = [row(one) for one in await context.store.events.receipts(found.id)]
     content["alerts"] = [
         {k: v for k, v in row(one).items() if k != "body"}

@@ -1,14 +1,16 @@
 """The interface of events and alerts: lists, the feed, posture, mutes, rules."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from fakes.event_rows import alert, event, event_incident
 from fakes.web_service import WebService, district, running
 
 from gateway.domain.alerting.rows import GridLink, LinkReason, Receipt, ReceiptStep
 from gateway.domain.camera import GridId
-from gateway.domain.event import Event, EventKind, EventSource, SensorId
+from gateway.domain.event import Event, EventKind, EventSource, Sensor, SensorId
 from gateway.ports import Role
 from gateway.ports.events import EventChanges
 
@@ -39,6 +41,33 @@ async def test_signals_and_incidents_are_listed_newest_first_and_filtered() -> N
     assert [one["id"] for one in smoke["items"]] == ["e1"]
     assert [one["id"] for one in still["items"]] == ["ev-1"]
     assert still["items"][0]["links"][0]["reason"] == "contains"
+
+
+async def test_a_sensor_is_told_with_the_name_that_the_registry_has_for_it_now() -> None:
+    async with running(district(3)) as service:
+        assert service.desk is not None
+        known, other = SensorId("sensor-0240"), SensorId("sensor-9")
+        nameless = SensorId("sensor-1")
+        sensors = [
+            Sensor(known, "东门烟感", EventKind.SMOKE, "a"),
+            Sensor(nameless, "", EventKind.GAS, "b"),
+        ]
+        service.desk.atlas.take_sensors(sensors)
+        of: dict[str, Any] = {"channel": None}
+        events = [event(f"e{n}", n, sensor=one) for n, one in enumerate([known, nameless, other])]
+        incidents = (event_incident("ev-1", 0, sensor=known, **of), event_incident("ev-2", 1))
+        await service.store.events.commit(EventChanges(events=tuple(events), incidents=incidents))
+        listed = await service.get("/api/v1/events")
+        open_now = await service.get("/api/v1/event-incidents")
+        one = await service.get("/api/v1/event-incidents/ev-1")
+        renamed = [replace(sensors[0], name="东门烟感二号")]
+        service.desk.atlas.take_sensors(renamed)
+        again = await service.get("/api/v1/event-incidents/ev-1")
+
+    names = {row["sensor"]: row["sensor_name"] for row in listed["items"]}
+    assert names == {"sensor-0240": "东门烟感", "sensor-1": None, "sensor-9": None}
+    assert [row["sensor_name"] for row in open_now["items"]] == [None, "东门烟感"]
+    assert (one["sensor_name"], again["sensor_name"]) == ("东门烟感", "东门烟感二号")
 
 
 async def test_an_incident_comes_with_its_messages_and_what_the_center_did() -> None:
