@@ -4,7 +4,7 @@ const BASE = "api/v1/";
 const TIMEOUT_MS = 30_000;
 const CLOCK_GRAIN_MS = 2000;
 const INCIDENT_PAGES = 5;
-const LISTED = 500;
+export const LISTED = 500;
 
 /** What the gateway refused, or that it could not be reached (`status` 0). */
 export class ApiError extends Error {

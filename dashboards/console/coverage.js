@@ -178,7 +178,7 @@ function Repair({ store, data, choose }) {
       const here = store.route.pick === pick;
       return html`<li key=${pick} class=${`row-item ranked ${here ? "current" : ""}`}><button class="row" data-row aria-current=${here ? "true" : undefined} onClick=${() => choose(pick)}>
         <span class="rank number">${n + 1}</span>
-        <span class="row-name">${visit.node_name || first?.name || visit.repairs[0].channel}</span>
+        <span class="row-name">${(visit.incident && visit.node_name) || first?.name || visit.repairs[0].channel}</span>
         <span class="row-end number gain">${gained(told?.weight ? visit.adds / told.weight : 0)}</span>
         <span class="row-more">${t("coverage.repair_visit", { n: number(visit.repairs.length) })}${visit.places.length > 0 && html`<span class="faint"> · ${placeNames(data, visit.places)}</span>`}</span>
         <span class="row-end faint number">${area(visit.lost_m2)}</span></button>

@@ -1,5 +1,5 @@
 // The cameras of one state, beside the wall: what is wrong with each, since when.
-import { api } from "./api.js";
+import { LISTED, api } from "./api.js";
 import { Elapsed, Mark, useTopics } from "./bits.js";
 import { html, useEffect, useState } from "./html.js";
 import { STATE_NUMBER } from "./marks.js";
@@ -58,7 +58,7 @@ export function ListingView({ store, state }) {
         <span class="row-end number" title=${moment_full(row.since_at)}><${Elapsed} store=${store} from=${row.since_at} /></span>
         <span class="row-more">${joined([why(row), row.township_name, row.village_name].filter(Boolean), " · ")}</span>
       </button></li>`)}</ol>
-      ${rows && rows.length < total && rows.length > 0 && html`<p class="faint padded">${t("list.first", { n: number(rows.length) })}</p>`}
+      ${rows && rows.length < total && rows.length >= LISTED && html`<p class="faint padded">${t("list.first", { n: number(rows.length) })}</p>`}
     </div>
   </section>`;
 }

@@ -162,7 +162,7 @@ def repair_order(told: Json, cameras: Names, places: Names) -> None:
     rows = [
         [
             str(rank),
-            visit["node_name"] or visit["node"] or "同杆",
+            _where(visit, cameras),
             f"{len(visit['repairs']):,}",
             figure(visit["adds"]),
             area(visit["lost_m2"]),
@@ -175,10 +175,18 @@ def repair_order(told: Json, cameras: Names, places: Names) -> None:
     if not rows:
         said = ["没有待抢修的摄像机"]
     show(
-        ("序", "接入点", "路数", "恢复权重", "失视面积", "摄像机", "恢复部位"),
+        ("序", "去处", "路数", "恢复权重", "失视面积", "摄像机", "恢复部位"),
         rows,
         [*said, _as_of(told)],
     )
+
+
+def _where(visit: Json, cameras: Names) -> str:
+    """Where a visit goes: to the node that is to blame, else to the camera itself."""
+    if visit["incident"] and (visit["node_name"] or visit["node"]):
+        return str(visit["node_name"] or visit["node"])
+    first = visit["repairs"][0]["channel"]
+    return cameras.get(first, "") or str(first)
 
 
 def _called(cameras: Names, channel: str) -> str:

@@ -22,7 +22,7 @@ from gateway.commands.options import (
 )
 from gateway.commands.posture import REASON_MOST, parse_window
 from gateway.domain.alerting.mute import mute_ended, mute_to_end, told
-from gateway.domain.alerting.posture import is_division
+from gateway.domain.alerting.posture import is_division, is_known_division
 from gateway.domain.alerting.rows import Mute
 from gateway.domain.event import EventKind
 from gateway.errors import UsageError
@@ -71,7 +71,15 @@ def table_of(rows: Sequence[Mute], now_at: datetime) -> Table:
 
 
 async def set_mute(store: Store, row: Mute) -> None:
-    """Store one; the audit line comes first."""
+    """Store one; the audit line comes first.
+
+    Raises:
+        UsageError: no division of the archive begins like its area.
+    """
+    if row.area:
+        inventory = await store.load_inventory(shapes=False)
+        if not is_known_division(row.area, inventory.area_codes()):
+            raise UsageError(f"--area: no division of the archive begins with {row.area}")
     await audit_line(store, "mute.set", row.id, result="accepted", detail=told(row))
     await store.events.save_mute(row)
 

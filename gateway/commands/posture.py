@@ -24,7 +24,7 @@ from gateway.commands.token import parse_span
 from gateway.domain.alerting.posture import (
     PlannedPosture,
     ended_at,
-    is_division,
+    is_known_division,
     occurrences,
     to_end,
     unknown_areas,
@@ -86,11 +86,12 @@ async def set_posture(store: Store, row: Posture) -> None:
     Raises:
         UsageError: its area is neither the beginning of a division code nor a cell of the archive.
     """
-    if not is_division(row.area):
+    if row.area:
         inventory = await store.load_inventory(shapes=False)
-        if GridId(row.area) not in inventory.grids:
+        known = is_known_division(row.area, inventory.area_codes())
+        if not known and GridId(row.area) not in inventory.grids:
             raise UsageError(
-                f"--area: {row.area!r} is neither the beginning of a division code, nor a grid cell "
+                f"--area: {row.area!r} is neither the beginning of a division code, nor a grid cell, "
                 "of the archive, nor `all`"
             )
     until = row.until_at.isoformat() if row.until_at else "further notice"

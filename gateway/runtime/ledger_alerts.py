@@ -15,6 +15,7 @@ from gateway.domain.alerting.cloudevent import Family, Subject
 from gateway.domain.alerting.correlate import Where
 from gateway.domain.alerting.marks import blind_spot_mark, outage_mark, places_mark
 from gateway.domain.alerting.rules import RuleBook, raised
+from gateway.domain.alerting.titles import NODE_DOWN
 from gateway.domain.camera import ChannelId, DeviceId, GridId, NodeId, NodeKind
 from gateway.domain.coverage.rows import BlindSpot
 from gateway.domain.event import EventKind, Severity
@@ -234,7 +235,8 @@ class LedgerAlerts:
     def _title(self, row: Incident[datetime], kind: EventKind) -> str:
         name = self._source(row)["name"] or row.root
         if kind is EventKind.UPLINK_LOST:
-            return f"上联链路中断: {name}, {row.children} 路离线"
+            node = self.atlas.inventory.nodes[NodeId(row.root)]
+            return f"{NODE_DOWN[node.kind]}: {name}, {row.children} 路离线"
         return f"监控离线: {name}"
 
     def blind_subject(self, row: BlindSpot) -> Subject:

@@ -14,7 +14,7 @@ from gateway.domain.alerting.rows import (
     Receipt,
 )
 from gateway.domain.alerting.rules import Decision, Matter, RuleBook, decide
-from gateway.domain.alerting.titles import TITLES
+from gateway.domain.alerting.titles import CABINET_OPENED, TITLES
 from gateway.domain.event import EventKind, SensorId
 from gateway.runtime.atlas import Atlas
 from gateway.runtime.digests import Digests
@@ -193,6 +193,8 @@ class Teller:
             "caused_by": row.caused_by,
             "reasons": [row.note] if row.note else [],
         }
+        cabinet = row.kind is EventKind.TAMPER and bool(row.sensor)
+        kind = CABINET_OPENED if cabinet else TITLES[row.kind]
         return Subject(
             key=row.id,
             family=Family.INCIDENT,
@@ -205,7 +207,7 @@ class Teller:
             began_at=row.began_at,
             last_at=row.last_at,
             ended_at=row.ended_at,
-            title=f"{TITLES[row.kind]}: {name}" if name else TITLES[row.kind],
+            title=f"{kind}: {name}" if name else kind,
             data=data,
             mark=incident_mark(row.severity, row.note, row.signals),
         )

@@ -1,7 +1,7 @@
 """Cameras: lists, one camera, its history, its last checks, and `check now`."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta, timezone
 from itertools import islice
@@ -12,7 +12,7 @@ from aiohttp import web
 
 from gateway.domain.camera import Camera, ChannelId
 from gateway.domain.ledger import State
-from gateway.domain.observation import FaultCause
+from gateway.domain.observation import FaultCause, Instant, Verdict
 from gateway.domain.rates import tally
 from gateway.ports import LedgerKind, LedgerQuery
 from gateway.projection import ChannelView, Projection
@@ -155,8 +155,21 @@ async def get_camera(request: web.Request) -> web.Response:
     """GET /api/v1/cameras/{id}."""
     Params(request, ()).check()
     view = find_view(request)
-    projection = request.app[CONTEXT].projection
-    return await send_json(request, camera_detail(view, projection.inventory), projection.as_of)
+    context = request.app[CONTEXT]
+    projection = context.projection
+    content = camera_detail(view, projection.inventory)
+    if content["outage"] is not None:
+        content["outage"]["last_failed_at"] = last_failed_at(view, context.clock.utc)
+    return await send_json(request, content, projection.as_of)
+
+
+def last_failed_at(view: ChannelView, utc: Callable[[Instant], datetime]) -> datetime | None:
+    """Of the open outage, its last failed check that is known now.
+
+    The row of the ledger says so when it closes: to write each failed check would be a row a check.
+    """
+    failed = [utc(one.started) for one in view.failures if one.verdict is Verdict.NO_ANSWER]
+    return max((*failed[-1:], view.outage.last_failed_at)) if view.outage is not None else None
 
 
 async def get_history(request: web.Request) -> web.Response:

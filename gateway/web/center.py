@@ -67,13 +67,17 @@ class Fields:
         if self.errors:
             raise Problem(problems.BAD_BODY, errors=self.errors)
 
-    def text(self, name: str, *, most: int = TEXT_MAX, needed: bool = False) -> str:
-        """A text; "" = not given."""
+    def text(
+        self, name: str, *, most: int = TEXT_MAX, needed: bool = False, empty: bool = False
+    ) -> str:
+        """A text; "" = not given, which may be said so where it may be `empty`."""
         if name not in self.given:
             if needed:
                 self.wrong(name, "is needed")
             return ""
         value = self.given[name]
+        if empty and value == "":
+            return ""
         if not (isinstance(value, str) and len(value) <= most and is_plain(value)):
             self.wrong(name, f"must be a text of 1 to {most} characters, the first visible")
             return ""
@@ -179,7 +183,7 @@ async def take_receipt(request: web.Request) -> web.Response:
     receipt_id = body.text("id", needed=True)
     step = body.choice("step", tuple(ReceiptStep))
     actor = body.text("actor", needed=True)
-    text = body.text("text", most=LONG_MAX)
+    text = body.text("text", most=LONG_MAX, empty=True)
     grid = body.text("grid")
     named = body.text("key", needed=request[IDENTITY].signed)
     if named and named != request.match_info["key"]:
@@ -298,7 +302,7 @@ async def create_order(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     body = await read_fields(request, ("key", "channels", "text", "assignee", "due_at"))
     key, assignee = body.text("key", needed=True), body.text("assignee")
-    text = body.text("text", most=LONG_MAX)
+    text = body.text("text", most=LONG_MAX, empty=True)
     channels = body.channels("channels", context.projection.channels)
     due_at, now = body.time("due_at"), now_of(request)
     if due_at is not None and due_at <= now:

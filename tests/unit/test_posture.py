@@ -9,6 +9,7 @@ from gateway.domain.alerting.posture import (
     PlannedPosture,
     ended_at,
     is_division,
+    is_known_division,
     level_at,
     occurrences,
     planned_problems,
@@ -146,3 +147,15 @@ def test_only_what_people_set_can_be_ended() -> None:
         to_end([CELL], "x")
     with pytest.raises(Refused, match="set routine"):
         to_end([CELL], "planned-x")
+
+
+@pytest.mark.parametrize(
+    ("area", "known"),
+    [("", True), ("6108", True), ("610802001", True), ("610802999", False), ("g7", False)],
+)
+def test_an_area_is_the_beginning_of_a_division_of_the_archive(area: str, *, known: bool) -> None:
+    assert is_known_division(area, ["610802001", "610802002"]) is known
+
+
+def test_without_an_archive_any_division_may_be_meant() -> None:
+    assert is_known_division("610802999", [])

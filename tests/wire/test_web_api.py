@@ -20,9 +20,10 @@ from gateway.domain.ledger import (
     Outage,
     State,
 )
-from gateway.domain.observation import FaultCause, OutageCause
+from gateway.domain.observation import FaultCause, Observation, OutageCause, Verdict
 from gateway.domain.seconds import day_of
 from gateway.ports import Role
+from gateway.web.reply import iso
 
 TYPE = "urn:sightline:problem:"
 
@@ -52,6 +53,21 @@ def outage(service: WebService, number: int, minutes_ago: float, **more: Any) ->
 
 
 # --- cameras
+async def test_the_last_failed_check_of_an_open_outage_is_the_last_one() -> None:
+    async with running(district(4)) as service:
+        row = outage(service, 2, 5)
+        await service.change(outages=(row,))
+        path = f"/api/v1/cameras/{channel(2)}"
+        assert (await service.get(path))["outage"]["last_failed_at"] == iso(row.last_failed_at)
+        started = service.clock.now()
+        silent = replace(service.answer(), verdict=Verdict.NO_ANSWER, cause=OutageCause.TIMEOUT)
+        view = service.projection.channels[channel(2)]
+        observed = Observation(channel(2), view.device.id, replace(silent, started=started))
+        service.projection.observe(observed)
+        found = await service.get(path)
+        assert found["outage"]["last_failed_at"] == iso(service.clock.utc(started))
+
+
 async def test_pages_hold_every_camera_once_in_the_order_of_the_archive() -> None:
     async with running(district(230)) as service:
         items = await pages(service, "/api/v1/cameras?limit=100")

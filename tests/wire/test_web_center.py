@@ -67,6 +67,12 @@ async def test_a_repeat_changes_nothing_and_a_step_back_is_refused_with_the_reas
     assert len((await service.get(RECEIPTS))["items"]) == 2
 
 
+async def test_an_empty_remark_is_none(service: WebService) -> None:
+    status, answer = await step(service, "received", text="")
+    assert status == 201, answer
+    assert (await service.get(RECEIPTS))["items"][0]["text"] == ""
+
+
 @pytest.mark.parametrize(
     ("role", "expected"),
     [(Role.CENTER, 201), (Role.OPERATOR, 201), (Role.VIEWER, 403), (Role.PLANNER, 403)],

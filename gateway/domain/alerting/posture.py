@@ -63,6 +63,14 @@ def is_division(area: str) -> bool:
     return not area or (area.isascii() and area.isdecimal() and len(area) <= DIVISION_DIGITS)
 
 
+def is_known_division(area: str, codes: Iterable[str]) -> bool:
+    """The beginning of one of these division codes; any, where there is none (no archive yet)."""
+    if not is_division(area):
+        return False
+    known = tuple(codes)
+    return not area or not known or any(code.startswith(area) for code in known)
+
+
 # --- ending one
 
 
@@ -198,7 +206,7 @@ def unknown_areas(
                     f"{where} is neither the beginning of a division code nor a grid cell of the "
                     "archive: the window holds nowhere there"
                 )
-            elif divisions and not any(code.startswith(area) for code in divisions):
+            elif not is_known_division(area, divisions):
                 found.append(
                     f"{where}: no division of the archive begins so: the window holds nowhere there"
                 )

@@ -3,7 +3,21 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from gateway.domain.camera import NodeKind
 from gateway.domain.event import EventKind
+
+CABINET_OPENED = "机箱门被打开"
+"""A tamper that a sensor tells of: it watches the door of a cabinet, not a picture."""
+
+NODE_DOWN: Mapping[NodeKind, str] = MappingProxyType(
+    {
+        NodeKind.CORE: "核心交换机中断",
+        NodeKind.UPLINK: "上联链路中断",
+        NodeKind.AGGREGATION: "汇聚交换机中断",
+        NodeKind.ACCESS: "接入交换机中断",
+    }
+)
+"""What a lost network node is called; a device is an outage of its own."""
 
 TITLES: Mapping[EventKind, str] = MappingProxyType(
     {
@@ -23,7 +37,7 @@ TITLES: Mapping[EventKind, str] = MappingProxyType(
         EventKind.LINE_CROSSING: "越界",
         EventKind.SMOKE: "烟雾报警",
         EventKind.WATER_LEVEL: "水位报警",
-        EventKind.DOOR: "箱门打开",
+        EventKind.DOOR: "门磁报警",
         EventKind.GAS: "燃气报警",
         EventKind.SOS: "紧急求助",
         EventKind.POLE_TILT: "立杆倾斜",
