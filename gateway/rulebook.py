@@ -109,8 +109,15 @@ class Expected:
     recipients: tuple[str, ...] | None = None
     rule: str | None = None
     delay_s: float | None = None
+    escalate_s: float | None = None
+    dispatch_s: float | None = None
+    close_s: float | None = None
     reason: str | None = None
     """A part of it."""
+
+
+TIMES = ("delay_s", "escalate_s", "dispatch_s", "close_s")
+"""Fields of a rule that a case may expect too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +188,11 @@ def try_case(book: RuleBook, case: Case, recipients: Collection[str]) -> Outcome
         found.append(f"recipients: {list(decision.recipients)}, not {list(expect.recipients)}")
     if expect.rule is not None and decision.rule_name != expect.rule:
         found.append(f"rule: {decision.rule_name!r}, not {expect.rule!r}")
-    delay_s = decision.rule.delay_s if decision.rule else 0.0
-    if expect.delay_s is not None and delay_s != expect.delay_s:
-        found.append(f"delay_s: {delay_s:g}, not {expect.delay_s:g}")
+    for name in TIMES:
+        wanted = getattr(expect, name)
+        time_s = getattr(decision.rule, name) if decision.rule else 0.0
+        if wanted is not None and time_s != wanted:
+            found.append(f"{name}: {time_s:g}, not {wanted:g}")
     if expect.reason is not None and expect.reason not in decision.reason:
         found.append(f"reason: {decision.reason!r} does not hold {expect.reason!r}")
     return Outcome(case, decision, tuple(found))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.domain.alerting.hours import SHANGHAI, span_of
+from gateway.domain.alerting.loop import Limits
 from gateway.domain.alerting.posture import level_at, muted_by
 from gateway.domain.alerting.rows import Mute, Posture, PostureLevel
 from gateway.domain.alerting.rules import (
@@ -25,7 +26,7 @@ from gateway.domain.alerting.rules import (
 from gateway.domain.event import EventKind, Severity
 from gateway.errors import SettingsError
 from gateway.resources import data_dir
-from gateway.rulebook import load, load_cases, try_case
+from gateway.rulebook import TIMES, load, load_cases, try_case
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=SHANGHAI)
 HOUR = timedelta(hours=1)
@@ -129,6 +130,28 @@ def test_rules_are_read_with_the_names_of_the_settings(tmp_path: Path) -> None:
     assert load(path).rules[0].recipients == ("centre",)
     with pytest.raises(SettingsError, match=r"rules\.0 \(a\): recipients: 'centre'"):
         load(path, ("center",))
+
+
+def test_whoever_is_told_by_the_shipped_rules_has_a_limit_for_each_step_the_tighter_the_more_urgent() -> (
+    None
+):
+    shipped = load()
+    told = [rule for rule in shipped.rules if rule.recipients]
+    assert all(len(rule.limits.given) == 3 for rule in told), "none of the steps is forgotten"
+    assert [rule.name for rule in shipped.rules if not rule.recipients and rule.limits.given] == []
+
+    of: dict[Severity, set[Limits]] = {}
+    for kind, how in shipped.kinds.items():
+        for severity in Severity:
+            asked = matter(kind, severity)
+            rule = decide(shipped, asked, (), (), NOON, ("center",)).rule
+            if rule in told and severity is how.severity:
+                of.setdefault(severity, set()).add(rule.limits)
+    assert {severity: len(limits) for severity, limits in of.items()}[Severity.CRITICAL] == 1
+    (life,), (minor,) = of[Severity.CRITICAL], of[Severity.MINOR]
+    for major in of[Severity.MAJOR]:
+        assert life.given <= major.given
+        assert major.given < minor.given
 
 
 @pytest.mark.parametrize(
@@ -327,7 +350,10 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_a_case_that_comes_out_otherwise_says_in_what() -> None:
     case = load_cases(data_dir("config") / "alert_rules.cases.toml")[0]
     wrong = replace(
-        case, expect=replace(case.expect, recipients=(), rule="x", delay_s=1.0, reason="y")
+        case,
+        expect=replace(
+            case.expect, recipients=(), rule="x", reason="y", **dict.fromkeys(TIMES, 1.0)
+        ),
     )
 
     outcome = try_case(load(), wrong, ("center",))
@@ -335,7 +361,7 @@ def test_a_case_that_comes_out_otherwise_says_in_what() -> None:
     assert [text.partition(":")[0] for text in outcome.differences] == [
         "recipients",
         "rule",
-        "delay_s",
+        *TIMES,
         "reason",
     ]
 
