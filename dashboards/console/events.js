@@ -14,7 +14,7 @@ const AGAIN_MS = 5000;
 const KINDS = [
   "smoke", "gas", "sos", "water_level", "door", "pole_tilt", "cabinet_power", "cabinet_temperature", "temperature",
   "tamper", "signal_loss", "scene_change", "too_dark", "too_bright", "too_blurry", "hardware_failure", "storage_failure",
-  "digital_input", "relay", "motion", "field_detection", "line_crossing", "outage", "uplink_lost", "blind_spot", "picture",
+  "digital_input", "relay", "motion", "field_detection", "line_crossing", "outage", "uplink_lost", "blind_spot",
 ];
 /** The loop of an alert after it was sent. */
 const STEPS = ["received", "dispatched", "in_progress", "closed"];

@@ -51,7 +51,6 @@ class EventKind(StrEnum):
     OUTAGE = "outage"
     UPLINK_LOST = "uplink_lost"
     BLIND_SPOT = "blind_spot"
-    PICTURE = "picture"
 
 
 class Severity(StrEnum):

@@ -35,7 +35,7 @@ CITY = Rule(
     "city", areas=("610802001",), severity=Severity.MAJOR, recipients=("center", "city"), delay_s=30
 )
 WAR = Rule("war", postures=(PostureLevel.HEIGHTENED,), recipients=("center",))
-SILENT = Rule("silent", kinds=(EventKind.PICTURE,), tell=False)
+SILENT = Rule("silent", kinds=(EventKind.TOO_BLURRY,), tell=False)
 BOOK = RuleBook(rules=(NIGHT, CITY, WAR, SILENT))
 HEIGHTENED = Posture("p", PostureLevel.HEIGHTENED, "610802", NOON, NOON + HOUR, "值班长", "演练")
 
@@ -87,7 +87,7 @@ def test_hours_within_a_day_end_before_their_end() -> None:
 
 
 def test_a_rule_that_tells_nobody_is_recorded_without_the_feed() -> None:
-    found = decided(matter(EventKind.PICTURE))
+    found = decided(matter(EventKind.TOO_BLURRY))
 
     assert found.recipients == ()
     assert "told to nobody" in found.reason

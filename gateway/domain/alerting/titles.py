@@ -46,6 +46,5 @@ TITLES: Mapping[EventKind, str] = MappingProxyType(
         EventKind.OUTAGE: "监控离线",
         EventKind.UPLINK_LOST: "上联链路中断",
         EventKind.BLIND_SPOT: "监控盲区",
-        EventKind.PICTURE: "图像质量异常",
     }
 )
