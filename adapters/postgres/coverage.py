@@ -83,7 +83,7 @@ class PostgresCoverage:
     async def commit(self, changes: CoverageChanges) -> None:
         """Write one batch in one transaction, its alerts included; twice changes nothing."""
         await self._check_claim()
-        async with self._database.connection(LONG_S) as connection, connection.transaction():
+        async with self._database.batch() as connection:
             await connection.execute(
                 SQL["put_coverage_progress"], changes.sequence, changes.as_of_at
             )

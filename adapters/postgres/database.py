@@ -135,19 +135,22 @@ class Database:
             pool.terminate()
 
     @asynccontextmanager
-    async def connection(self, limit_s: float | None = None) -> AsyncIterator[Connection]:
+    async def connection(
+        self, limit_s: float | None = None, wait_s: float | None = None
+    ) -> AsyncIterator[Connection]:
         """A connection for one operation; acquiring, working and releasing share the limit.
 
         Args:
             limit_s: seconds for everything, the command timeout by default. Each statement has that
                 limit in any case: a batch of many may take longer over a slow wire, a hung server not.
+            wait_s: seconds of that for a connection that is free.
         """
         pool = self._pool
         if pool is None:
             raise StoreUnavailable("store: not open")
         with foreign_errors(self.more):
             async with asyncio.timeout(limit_s or self._timeout_s):
-                connection = await pool.acquire()
+                connection = await pool.acquire(timeout=wait_s)
                 try:
                     yield connection
                 except (asyncio.CancelledError, *UNAVAILABLE):
@@ -155,6 +158,20 @@ class Database:
                     raise
                 finally:
                     await pool.release(connection, timeout=1.0)
+
+    @asynccontextmanager
+    async def batch(self) -> AsyncIterator[Connection]:
+        """A connection in one transaction that may take longer than a statement: many over a slow wire.
+
+        A statement that timed out ends the connection: a hung server would let the rollback wait as long.
+        """
+        waits = self.connection(LONG_S, wait_s=self._timeout_s)
+        async with waits as connection, connection.transaction():
+            try:
+                yield connection
+            except TimeoutError:
+                connection.terminate()
+                raise
 
     async def fetch(self, sql: str, *args: Any) -> list[asyncpg.Record]:  # noqa: ANN401
         """All rows of one statement."""

@@ -103,7 +103,7 @@ class PostgresEvents:
     async def commit(self, changes: EventChanges) -> None:
         """Write one batch in one transaction; twice changes nothing. New alerts get their cursor."""
         await self._check_claim()
-        async with self._database.connection(LONG_S) as connection, connection.transaction():
+        async with self._database.batch() as connection:
             await put_rows(connection, EVENTS, changes.events)
             await put_rows(connection, EVENT_INCIDENTS, changes.incidents)
             await put_rows(connection, RECEIPTS, changes.receipts)

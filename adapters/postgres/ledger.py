@@ -51,7 +51,7 @@ async def commit(database: Database, changes: Changes[datetime]) -> None:
         (ROLLUPS, changes.rollups),
         (EVENT_INCIDENTS, changes.event_incidents),
     )
-    async with database.connection(LONG_S) as connection, connection.transaction():
+    async with database.batch() as connection:
         await connection.execute(SQL["put_sequence"], changes.sequence)
         for kind, rows in batch:
             await put_rows(connection, kind, rows)

@@ -1,5 +1,6 @@
 """The receivers that docs/guide/center.md prints take a real, signed delivery, and nothing else."""
 
+import asyncio
 import re
 import shutil
 import socket
@@ -11,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from fakes.outbox import OLD_SECRET, SECRET, message
+from fakes.outbox import OLD_SECRET, SECRET, message, put
+from fakes.web_service import district, running
 
 from adapters.center_webhook import CenterWebhook
 from gateway.domain.alerting.retry import Delivery
@@ -24,11 +26,15 @@ CLOCK = SystemClock()
 
 
 def printed(language: str) -> str:
-    """The one code block of a language on the page."""
-    (text,) = re.findall(
+    """The first code block of a language on the page."""
+    return blocks(language)[0]
+
+
+def blocks(language: str) -> list[str]:
+    """All code blocks of a language on the page."""
+    return re.findall(
         rf"^```{language}\n(.*?)^```", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL
     )
-    return str(text)
 
 
 def free_port() -> int:
@@ -105,3 +111,18 @@ async def test_the_java_receiver_compiles_and_takes_a_real_delivery(tmp_path: Pa
 
     command = ["java", "-Dstdout.encoding=UTF-8", "-Dfile.encoding=UTF-8", "Receiver"]
     await takes_what_is_genuine_once(command, tmp_path)
+
+
+async def test_the_python_receipt_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "receipt.py").write_text(blocks("python")[1], encoding="utf-8")
+    (tmp_path / "center.secret").write_text(SECRET + "\n", encoding="utf-8")
+    async with running(district(3), center_secrets=(Secret(SECRET),)) as service:
+        await put(service.store, message("incident-1", 1, service.now()))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "receipt.py", service.url, "incident-1", "received",
+            cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        said, _ = await asyncio.wait_for(process.communicate(), 30)
+        rows = (await service.get("/api/v1/alerts/incident-1/receipts"))["items"]
+    assert said.startswith(b"201 "), said.decode()
+    assert [(row["step"], row["actor"]) for row in rows] == [("received", "值班员 03")]
