@@ -4,7 +4,7 @@ import { useCoverage, useGround } from "./coverage_data.js";
 import { html, useMemo } from "./html.js";
 import { MapView, coverageLayers } from "./map.js";
 import { Intrusions, Survey } from "./trust.js";
-import { area, clock, joined, moment_full, number, share, t, word } from "./words.js";
+import { area, clock, joined, moment_full, number, share, signed, t, word } from "./words.js";
 
 /** @typedef {import("./store.js").Store} Store */
 /** @typedef {import("./coverage_data.js").Coverage} Coverage */
@@ -161,11 +161,6 @@ function Responsible({ store, spot }) {
       onClick=${() => store.go({ camera: id }, { step: true })}>${n === 0 && spot.camera_name ? spot.camera_name : name(id)}</button>`)}</p>`;
 }
 
-/** What comes back; nothing where no listed place is concerned. @param {number} part */
-function gained(part) {
-  return part > 0 ? `+${share(part, 2)}` : "—";
-}
-
 /** @param {{ store: Store, data: Coverage, choose: (pick: string) => void }} props */
 function Repair({ store, data, choose }) {
   const { repair, told } = data;
@@ -179,7 +174,7 @@ function Repair({ store, data, choose }) {
       return html`<li key=${pick} class=${`row-item ranked ${here ? "current" : ""}`}><button class="row" data-row aria-current=${here ? "true" : undefined} onClick=${() => choose(pick)}>
         <span class="rank number">${n + 1}</span>
         <span class="row-name">${(visit.incident && visit.node_name) || first?.name || visit.repairs[0].channel}</span>
-        <span class="row-end number gain">${gained(told?.weight ? visit.adds / told.weight : 0)}</span>
+        <span class="row-end number gain">${signed(told?.weight ? visit.adds / told.weight : 0)}</span>
         <span class="row-more">${t("coverage.repair_visit", { n: number(visit.repairs.length) })}${visit.places.length > 0 && html`<span class="faint"> · ${placeNames(data, visit.places)}</span>`}</span>
         <span class="row-end faint number">${area(visit.lost_m2)}</span></button>
         ${visit.incident && html`<p class="row-links"><button class="link" data-incident=${visit.incident}

@@ -6,7 +6,7 @@ import { html, useEffect, useMemo, useRef, useState } from "./html.js";
 import { MapView, collection, planLayers } from "./map.js";
 import { usePolled } from "./polled.js";
 import { explain } from "./trouble.js";
-import { bearing, joined, moment, money, number, share, t, word } from "./words.js";
+import { bearing, joined, moment, money, number, share, signed, t, word } from "./words.js";
 
 /** @typedef {import("./store.js").Store} Store */
 
@@ -119,14 +119,15 @@ function asked(request) {
 function Turns({ store, result }) {
   const turns = result.reaim ?? [];
   if (!turns.length || result.gain_after_reaim === undefined) return null;
-  const of = (/** @type {number} */ weight) => share(weight / (result.already.weight || 1), 2);
+  const weight = result.already.weight || 1;
+  const of = (/** @type {number} */ part) => share(part / weight, 2);
   const name = (/** @type {string} */ id) => store.wall.channels[store.indexOf.get(id) ?? -1]?.name ?? id;
   return html`<details class="turns" id="reaim">
-    <summary><b>${t("plans.reaim", { n: number(turns.length) })}</b><span class="row-end gain number">+${of(result.reaim_net)}</span>
+    <summary><b>${t("plans.reaim", { n: number(turns.length) })}</b><span class="row-end gain number">${signed(result.reaim_net / weight)}</span>
       <span class="row-more">${t("plans.reaim_left", { before: of(result.gain), after: of(result.gain_after_reaim) })}</span></summary>
     <ol>${turns.slice(0, TURNS).map((/** @type {any} */ turn, /** @type {number} */ n) => html`<li key=${turn.channel} class="row-item ranked">
       <button class="row" data-row onClick=${() => store.go({ camera: turn.channel }, { step: true })}>
-        <span class="rank number">${n + 1}</span><span class="row-name">${name(turn.channel)}</span><span class="row-end gain number">+${of(turn.net)}</span>
+        <span class="rank number">${n + 1}</span><span class="row-name">${name(turn.channel)}</span><span class="row-end gain number">${signed(turn.net / weight)}</span>
         <span class="row-more">${bearing(turn.azimuth_deg)} → ${bearing(turn.new_azimuth_deg)}</span>
         <span class="row-end faint number">${turn.loss > 0 && t("plans.reaim_loss", { share: of(turn.loss) })}</span></button></li>`)}</ol>
     ${turns.length > TURNS && html`<p class="faint padded">${t("coverage.first", { n: number(TURNS) })}</p>`}
@@ -144,7 +145,7 @@ function Result({ store, result, id, place, setPlace }) {
     <ol id="sites">${result.sites.map((/** @type {any} */ site) => html`<li key=${site.site} class=${`row-item ranked ${place === site.site ? "current" : ""}`}>
       <button class="row" data-row aria-current=${place === site.site ? "true" : undefined} onClick=${() => setPlace(place === site.site ? "" : site.site)}>
         <span class="rank number">${site.rank}</span>
-        <span class="row-name">${site.name || site.site}</span><span class="row-end gain number">+${share(site.gain / weight, 2)}</span>
+        <span class="row-name">${site.name || site.site}</span><span class="row-end gain number">${signed(site.gain / weight)}</span>
         <span class="row-more">${joined(site.places.slice(0, NAMES).map((/** @type {any} */ one) => one.name))}${site.places.length > NAMES && t("coverage.and_more", { n: number(site.places.length) })}
           <span class="faint"> · ${joined(site.cameras.map((/** @type {any} */ one) => bearing(one.azimuth_deg)))}</span></span>
         <span class="row-end number faint">${site.cost_known ? money(site.cost) : `≈ ${money(site.cost)}`}</span>

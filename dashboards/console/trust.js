@@ -1,6 +1,6 @@
 // How far the figures can be trusted (覆盖): which missing archive fields cost most, and who looks where none may.
 import { html } from "./html.js";
-import { area, joined, number, share, t, word } from "./words.js";
+import { area, joined, number, signed, t, word } from "./words.js";
 
 /** @typedef {import("./store.js").Store} Store */
 /** @typedef {import("./coverage_data.js").Coverage} Coverage */
@@ -11,7 +11,7 @@ export function Survey({ store, data, choose }) {
   const { survey, told } = data;
   if (!survey) return html`<p class="faint padded">${t("incidents.loading")}</p>`;
   if (!survey.items.length) return html`<div class="empty"><p>${t("coverage.survey_none")}</p></div>`;
-  const of = (/** @type {number} */ weight) => (weight > 0 && told?.weight ? `±${share(weight / told.weight, 2)}` : "—");
+  const of = (/** @type {number} */ weight) => signed(told?.weight ? weight / told.weight : 0, "±");
   const fields = Object.entries(survey.by_field).filter(([, weight]) => weight > 0).sort((a, b) => b[1] - a[1]);
   return html`<p class="faint padded">${t("coverage.survey_lead", { n: number(survey.cameras) })}</p>
     <dl class="by-field" id="survey-fields">${fields.map(([name, weight]) => html`<div key=${name}><dt>${word("field", name)}</dt><dd class="number">${of(weight)}</dd></div>`)}</dl>

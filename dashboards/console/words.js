@@ -78,6 +78,16 @@ export function share(part, digits = 1) {
   return number(cut, { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
+/**
+ * What is won, or how far off a figure may be, with its sign; a trace says what it is less than, nothing is a dash.
+ * @param {number} part @param {"+" | "±"} [sign]
+ */
+export function signed(part, sign = "+") {
+  if (!(part > 1e-9)) return "—";
+  const text = share(part, 2);
+  return text.startsWith("<") ? text : sign + text;
+}
+
 /** Square metres, or square kilometres where there are many. @param {number} m2 */
 export function area(m2) {
   if (m2 < 100_000) return t("unit.m2", { n: number(Math.round(m2)) });

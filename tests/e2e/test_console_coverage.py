@@ -81,7 +81,7 @@ def test_what_to_survey_who_intrudes_and_the_incident_of_a_visit(
 ) -> None:
     page = opened("?page=coverage&tab=survey")
     # The archive of the virtual district has every field.
-    expect(page.locator(".lists .empty")).to_have_text("设备档案齐全，无需补录", timeout=DRAWN_MS)
+    expect(page.locator(".lists .empty")).to_have_text("设备档案齐全，无需补采", timeout=DRAWN_MS)
     expect(page.locator(".legend-title")).to_contain_text("IEC 62676-4")
     page.locator('[data-tab="intrusions"]').click()
     first = gateway.inventory.cameras[gateway.scene.singles[0]]
