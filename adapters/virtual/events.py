@@ -56,6 +56,11 @@ class PullPoint:
     _wake: Callable[[], None] | None = None
     _timer: asyncio.TimerHandle | None = None
 
+    @property
+    def awaited(self) -> bool:
+        """A pull waits here now."""
+        return self._wake is not None
+
     def put(self, message: Message) -> None:
         """Queue a message and wake the pull that waits for one; or push it."""
         if self.consumer:

@@ -301,9 +301,10 @@ async def test_after_a_reboot_the_old_subscription_is_left_to_whoever_has_its_nu
     fleet = Fleet()
     device = fleet.add()
     async with fleet.served() as server, pulling(fleet) as pulled:
-        await until(lambda: pulled.observed)
-        live, held = server.devices[device], pulled.source._points[device]
-        ours = live.pulls.newest
+        live = server.devices[device]
+        # A pull still on its way at the reboot would die with its connection; here it would reach `other`.
+        await until(lambda: pulled.observed and live.pulls.newest and live.pulls.newest.awaited)
+        ours, held = live.pulls.newest, pulled.source._points[device]
         pulled.source._cycle.setbacks.lost(held)
         live.reboot()
         other = live.pulls.create(600.0, live.steady())  # a recorder of the district was quicker
