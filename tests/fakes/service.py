@@ -247,14 +247,16 @@ class Service:
             connection.close()
 
     def get(self, path: str) -> Any:
-        """The JSON of a page that must be there, asked for again while the store is away."""
-        reply = until("an answer", 15, lambda: self._unless_away(path))
+        """The JSON of a page that must be there, asked for again while the store or the machine is busy."""
+        reply = until("an answer", 25, lambda: self._unless_away(path))
         assert reply.status == 200, (path, reply)
         return reply.json
 
     def _unless_away(self, path: str) -> Reply | None:
-        reply = self.ask(path)
-        return None if reply.status == 503 else reply  # as its Retry-After asks for
+        with contextlib.suppress(TimeoutError):
+            reply = self.ask(path)
+            return None if reply.status == 503 else reply  # as its Retry-After asks for
+        return None
 
     def post(self, path: str, **body: str) -> Any:
         """The JSON of an order that must be accepted."""
