@@ -27,6 +27,7 @@ VERBS = {
     "probe": "gateway.commands.probe:probe",
     "report": "gateway.commands.report:report",
     "plan": "gateway.commands.plan:plan",
+    "plans": "gateway.commands.plans:plans",
     "coverage": "gateway.commands.coverage:coverage",
     "doctor": "gateway.commands.doctor:doctor",
     "config": "gateway.commands.config:config",

@@ -12,10 +12,13 @@ from gateway.commands import coverage_tables as tables
 from gateway.commands.coverage_present import Stored, read_present
 from gateway.commands.options import ConfigOption, JsonOption, run_async, settings_from
 from gateway.coverage_config import load_place_kinds
+from gateway.domain.camera import ChannelId
 from gateway.domain.coverage.figures import CoverageBy, by, headline
+from gateway.domain.coverage.place import PlaceId
 from gateway.domain.coverage.present import Present
 from gateway.domain.coverage.redundancy import redundancy
 from gateway.domain.coverage.repair import repair_order
+from gateway.domain.coverage.rows import PlaceState
 from gateway.domain.coverage.trust import bounds_by
 from gateway.errors import UsageError
 from gateway.inventory import Inventory
@@ -25,9 +28,11 @@ from gateway.ports.coverage import BlindSpotQuery
 from gateway.reporting import FIRST_YEAR, availability_window, read_availability
 from gateway.web.coverage_shapes import (
     IntrusionFilter,
+    PlaceFilter,
     availability_item,
     bounded_item,
     bounds_item,
+    designed_bounds,
     intrusion_item,
     part_item,
     part_name,
@@ -108,9 +113,10 @@ def summary(
         p = stored.present
         parts = by(what, p.state, p.places, p.divided, p.designed_m2)
         items = [part_item(stored.inventory, what, part) for part in parts]
-        return {**headline_item(headline(p.state, p.places)), "by": what.value, "parts": items}
+        told = {**headline_item(headline(p.state, p.places)), "by": what.value, "parts": items}
+        return {**told, "designed_bounds": designed_bounds(p)}
 
-    told, _ = _present(config, tell)
+    told, _ = _present(config, tell, trust=True)
     if as_json:
         _as_json(told)
     else:
@@ -226,25 +232,76 @@ def show_intrusions(
 @coverage.command("blind-spots")
 def show_blind_spots(
     every: Annotated[bool, typer.Option("--all", help="Closed ones too.")] = False,
+    since: Annotated[str, typer.Option(help="ISO 8601 with an offset: what stood after it.")] = "",
+    until: Annotated[str, typer.Option(help="What stood before it.")] = "",
+    township: Annotated[str, typer.Option(help="Code of a township.")] = "",
+    place: Annotated[str, typer.Option(help="Id of a place that it takes.")] = "",
+    channel: Annotated[str, typer.Option(help="Id of a camera.")] = "",
+    incident: Annotated[str, typer.Option(help="Id of an incident.")] = "",
     limit: LimitOption = 20,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Blind spots (监控盲区), newest first."""
+    begin = _time(since, "--since") if since else None
+    end = _time(until, "--until") if until else None
+    query = BlindSpotQuery(
+        begin,
+        end,
+        not every,
+        ChannelId(channel) if channel else None,
+        incident or None,
+        PlaceId(place) if place else None,
+        township or None,
+        limit,
+    )
 
-    async def work(store: Store) -> tuple[Json, Inventory]:
+    async def work(store: Store) -> tuple[Json, Inventory, dict[str, str]]:
         live = await store.coverage.load()
-        query = BlindSpotQuery(open_only=not every, limit=limit)
         found, _ = await store.coverage.blind_spots(query)
         items = [{k: v for k, v in row(one).items() if k != "polygon"} for one in found]
         told = {"open": len(live.blind_spots), "items": items, "as_of": live.as_of_at}
-        return told, Inventory() if as_json else await store.load_inventory(shapes=False)
+        if as_json:
+            return told, Inventory(), {}
+        listed = await store.coverage.load_places()
+        names = {str(one.id): one.name or one.id for one in listed.places.values()}
+        return told, await store.load_inventory(shapes=False), names
 
-    told, inventory = _read(config, work)
+    told, inventory, places = _read(config, work)
     if as_json:
         _as_json(told)
     else:
-        tables.blind_spots(told, _camera_names(inventory))
+        tables.blind_spots(told, _camera_names(inventory), places)
+
+
+@coverage.command("places")
+def show_places(
+    state: Annotated[PlaceState | None, typer.Option(help="Those in this state alone.")] = None,
+    township: Annotated[str, typer.Option(help="Those of this township alone.")] = "",
+    kind: Annotated[str, typer.Option(help="Those of this kind alone.")] = "",
+    gaps: Annotated[
+        bool, typer.Option("--gaps", help="Those alone that no view reaches as a whole by design.")
+    ] = False,
+    first: Annotated[
+        int, typer.Option("--from", min=0, help="Go on here: `next` of the page before.")
+    ] = 0,
+    limit: LimitOption = 20,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Listed places (重点部位) with their state, in the order of the list."""
+    wanted = PlaceFilter(state, township or None, kind or None, True if gaps else None)
+
+    def tell(stored: Stored) -> Json:
+        items, following = wanted.page(stored.present, first, limit)
+        return {"items": items, "next": following}
+
+    told, stored = _present(config, tell)
+    if as_json:
+        _as_json(told)
+    else:
+        townships = {str(code): one.name for code, one in stored.inventory.divisions.items()}
+        tables.places(told, _kind_names(), townships)
 
 
 def _time(text: str, name: str) -> datetime:

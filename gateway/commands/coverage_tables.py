@@ -95,6 +95,11 @@ def _headline(told: Json) -> list[str]:
         said.append(NO_LIST)
     if told["drafts"]:
         said.append(DRAFTS.format(n=told["drafts"]))
+    if told["designed_bounds"] is not None:
+        least, most = (
+            percent(told["designed_bounds"][f"{key}_share"]) for key in ("lower", "upper")
+        )
+        said.append(f"设计可视率受档案缺失字段影响，介于 {least} 与 {most} 之间（coverage bounds）")
     lost = area(told["lost_area_m2"])
     said.append(
         f"摄像机 {told['cameras']:,} 路，临时盲区 {told['blind_spots']:,} 处，失视面积 {lost}"
@@ -237,7 +242,7 @@ def intrusions(told: Json) -> None:
     show(columns, rows, [found if rows else "没有摄像机的视场进入禁拍区域", _as_of(told)])
 
 
-def blind_spots(told: Json, cameras: Names) -> None:
+def blind_spots(told: Json, cameras: Names, names: Names) -> None:
     """Blind spots, newest first; the area is that at its beginning."""
     rows = [
         [
@@ -248,13 +253,35 @@ def blind_spots(told: Json, cameras: Names) -> None:
             "未恢复" if one["ended_at"] is None else local(one["ended_at"]),
             area(one["area_m2"]),
             figure(one["weight"]),
-            some(one["places"]),
+            some([names.get(place, place) for place in one["places"]]),
         ]
         for one in told["items"]
     ]
     now = f"当前临时盲区 {told['open']:,} 处" if told["open"] else "当前没有临时盲区"
     columns = ("摄像机编码", "名称", "原因", "开始", "结束", "失视面积", "权重", "部位")
     show(columns, rows, [now, _as_of(told)])
+
+
+def places(told: Json, kinds: Names, townships: Names) -> None:
+    """Listed places with their state."""
+    rows = [
+        [
+            one["id"],
+            one["name"] or NONE,
+            kinds.get(one["kind"], one["kind"]) or NONE,
+            townships.get(one["township"], one["township"]) or NONE,
+            figure(one["weight"]),
+            PLACE_STATE[one["state"]],
+            figure(one["blind_weight"] or None),
+            figure(one["never_weight"] or None),
+        ]
+        for one in told["items"]
+    ]
+    said = [] if rows else ["没有符合条件的部位"]
+    if told["next"] is not None:
+        said.append(f"还有更多，续页：--from {told['next']}")
+    columns = ("部位", "名称", "类别", "乡镇", "权重", "状态", "失视权重", "固有盲区权重")
+    show(columns, rows, [*said, _as_of(told)])
 
 
 def availability(told: Json) -> None:

@@ -57,9 +57,9 @@ def plan(
         sites, budget, per_site, 0.5 if backup else 0.0, tuple(lens or ()), candidates
     )
     request.check()
-    if export is not None and export.suffix not in {".geojson", ".xlsx"}:
-        raise UsageError(f"--export {export}: must end in .geojson or .xlsx")
-    check_folder(export, "--export")
+    if export is not None:
+        check_suffix(export, "--export")
+        check_folder(export, "--export")
     settings = settings_from(config)
     with Progress(console=err, transient=True) as progress:
         task = progress.add_task("Planning", total=1.0)
@@ -67,12 +67,11 @@ def plan(
             compute(settings, request, name, lambda share: progress.update(task, completed=share))
         )
     if export is not None:
-        is_map = export.suffix == ".geojson"
-        export.write_bytes(orjson.dumps(to_geojson(made)) if is_map else to_xlsx(made))
+        write_plan(made, export, "--export")
     if as_json:
-        print_json({"id": made.id, "name": made.name, "request": made.request, **made.result})  # type: ignore[dict-item]
+        print_json(plan_object(made))
     else:
-        _print(made)
+        print_plan(made)
 
 
 async def compute(
@@ -93,7 +92,30 @@ async def compute(
         return record
 
 
-def _print(made: PlanRecord) -> None:
+def check_suffix(file: Path, option: str) -> None:
+    """Refuse a file that is neither a map layer nor a workbook.
+
+    Raises:
+        UsageError: with the option and the file.
+    """
+    if file.suffix not in {".geojson", ".xlsx"}:
+        raise UsageError(f"{option} {file}: must end in .geojson or .xlsx")
+
+
+def write_plan(made: PlanRecord, file: Path, option: str) -> None:
+    """Write a plan that has a result; raises `UsageError` as `check_suffix`."""
+    check_suffix(file, option)
+    is_map = file.suffix == ".geojson"
+    file.write_bytes(orjson.dumps(to_geojson(made)) if is_map else to_xlsx(made))
+
+
+def plan_object(made: PlanRecord) -> dict[str, Any]:
+    """A plan that has a result, for `--json`."""
+    return {"id": made.id, "name": made.name, "request": made.request, **(made.result or {})}
+
+
+def print_plan(made: PlanRecord) -> None:
+    """A plan that has a result, for people."""
     result: Any = made.result
     table = Table(
         "#", "点位 site", "镜头/方位 cameras", "新增 gain", "累计 total", "造价 cost", "部位 places"

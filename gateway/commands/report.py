@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +19,6 @@ from gateway.commands.options import (
     err,
     local,
     out,
-    print_json,
     run_async,
     settings_from,
 )
@@ -29,8 +28,19 @@ from gateway.errors import UsageError
 from gateway.inventory import Inventory
 from gateway.log import configure
 from gateway.opening import open_store
+from gateway.ports import Store
 from gateway.projection import Dimension
-from gateway.reporting import group_name, read_report, to_csv
+from gateway.reporting import (
+    AVAILABILITY_MOST,
+    availability_window,
+    group_name,
+    read_availability,
+    read_report,
+    to_csv,
+)
+from gateway.web.coverage_shapes import availability_item
+from gateway.web.reply import encode
+from gateway.web.shapes import Json
 
 DAYS_MAX = 1096
 SHOWN = ("name", "channels", "online_rate", "online_rate_low", "online_rate_high",
@@ -64,6 +74,8 @@ class Result:
     inventory: Inventory
     by: Dimension
     now_at: datetime
+    availability: Json | None
+    """覆盖可用率 of the window, as in the API; None: longer than it is kept for."""
 
 
 def parse_day(text: str, name: str, today: date) -> date:
@@ -118,7 +130,8 @@ def report(
                 now_at=now_at,
                 told=told,
             )
-            return Result(made, outages, inventory, by, now_at)
+            availability = await _availability(store, from_day, to_day, now_at)
+            return Result(made, outages, inventory, by, now_at, availability)
 
     with Progress(console=err, transient=True) as progress:
         task = progress.add_task("Reading days", total=(to_day - from_day).days + 1)
@@ -128,9 +141,33 @@ def report(
     if xlsx is not None:
         write_workbook(found, xlsx)
     if as_json:
-        print_json(as_dict(found))
+        typer.echo(encode(as_dict(found)).decode())
     else:
-        _print(found.report)
+        _print(found)
+
+
+async def _availability(store: Store, first: date, last: date, now_at: datetime) -> Json | None:
+    """覆盖可用率 beside the online rate, where the window is not too long for it."""
+    begin = datetime.combine(first, time(), SHANGHAI)
+    end = datetime.combine(last + timedelta(days=1), time(), SHANGHAI)
+    try:
+        since, until = availability_window(begin, end, now_at)
+    except ValueError:
+        return None
+    return availability_item(await read_availability(store, since, until), since, until)
+
+
+def availability_text(told: Json | None) -> str:
+    """覆盖可用率 in one sentence."""
+    if told is None:
+        return f"覆盖可用率 coverage availability：时段超过 {AVAILABILITY_MOST.days} 天，未计算。"
+    if told["share"] is None:
+        return "覆盖可用率 coverage availability：该时段没有应看时长，未计算。"
+    least, most = told["share_least"], told["share_most"]
+    return (
+        f"覆盖可用率 coverage availability：{told['share']:.2%}（{least:.2%} 至 {most:.2%}）"
+        f" = 1 - 失视 {told['lost_h']:,.1f} / 应看 {told['due_h']:,.1f} 加权小时。"
+    )
 
 
 def as_dict(found: Result) -> dict[str, Any]:
@@ -149,12 +186,15 @@ def as_dict(found: Result) -> dict[str, Any]:
         "groups": [line(group) for group in made.groups],
         "total": line(made.total),
         "outages": len(found.outages),
+        "coverage_availability": found.availability,
     }
 
 
-def _print(made: Report) -> None:
+def _print(found: Result) -> None:
+    made = found.report
     out.print(table_of(made))
     out.print(Text(f"{made.first_day} - {made.last_day} Asia/Shanghai. {FORMULA}"))
+    out.print(Text(availability_text(found.availability)))
 
 
 def table_of(made: Report) -> Table:
@@ -238,6 +278,7 @@ def _explained(found: Result) -> list[str]:
         f"时段 window: {made.first_day} - {made.last_day} Asia/Shanghai",
         f"截至 as of: {local(found.now_at)} Asia/Shanghai",
         FORMULA,
+        availability_text(found.availability),
         "未观测 unobserved: 网关自身未能监看的时间，不计入任何比率。 Not watched; in no rate.",
         "存量故障 takeover: 导入以来从未正常的摄像机，单列。 Never seen good since import; apart.",
         "上下限 bounds: 离线起止时刻各有上下界，按最坏与最好情形计算。 From the bounds of outages.",

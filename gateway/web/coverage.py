@@ -13,7 +13,6 @@ import shapely
 from aiohttp import web
 
 from gateway.domain.camera import ChannelId
-from gateway.domain.coverage.counters import Seen
 from gateway.domain.coverage.figures import CoverageBy, by
 from gateway.domain.coverage.model import Floats
 from gateway.domain.coverage.place import PlaceId
@@ -30,10 +29,12 @@ from gateway.web.audited import audited
 from gateway.web.auth import CONTEXT
 from gateway.web.context import CoverageDesk
 from gateway.web.coverage_shapes import (
+    PlaceFilter,
     availability_item,
     designed_bounds,
     part_item,
     past_item,
+    place_item,
     redundancy_item,
     repair_item,
 )
@@ -148,50 +149,14 @@ async def list_places(request: web.Request) -> web.Response:
     key = params.cursor((int,))
     first = 0 if key is None else max(0, int(key[0]))
 
+    wanted = PlaceFilter(state, township, kind, gaps)
+
     def find(present: Present) -> tuple[list[Json], int | None, datetime]:
-        found: list[Json] = []
-        facts, weights = present.places, present.state.counters.place_weights()
-        for n in range(first, len(present.state.model.places)):
-            if township is not None and facts.township[n] != township:
-                continue
-            if kind is not None and facts.kind[n] != kind:
-                continue
-            if state is not None and present.state.counters.place_state(n) is not state:
-                continue
-            if gaps is not None and bool(weights[n, Seen.NEVER]) is not gaps:
-                continue
-            if len(found) == limit:
-                return found, n, present.as_of_at
-            found.append(_place(present, n, weights))
-        return found, None, present.as_of_at
+        return *wanted.page(present, first, limit), present.as_of_at
 
     items, more, at = await desk(request).ask(find)
     following = None if more is None else [more]
     return await send_page(request, items, params.next_url(following), at)
-
-
-def _place(present: Present, n: int, weights: Floats) -> Json:
-    facts, state = present.places, present.state
-    return {
-        "id": state.model.places[n],
-        "name": facts.name[n],
-        "kind": facts.kind[n],
-        "level": facts.level[n],
-        "township": facts.township[n],
-        "village": facts.village[n],
-        "grid": facts.grid[n],
-        "weight": facts.weight[n],
-        "state": state.counters.place_state(n).value,
-        **gap_weights(weights, n),
-    }
-
-
-def gap_weights(weights: Floats, n: int) -> Json:
-    """Of the weight of a place: what is out of sight now, and what no view reaches by design."""
-    return {
-        "blind_weight": float(weights[n, Seen.BLIND]),
-        "never_weight": float(weights[n, Seen.NEVER]),
-    }
 
 
 async def get_redundancy(request: web.Request) -> web.Response:
@@ -336,7 +301,7 @@ def listed(present: Present) -> Features:
     """Each listed place with its state."""
     places = present.state.model.places
     weights = present.state.counters.place_weights()
-    rows = [_place(present, n, weights) for n in range(len(places))]
+    rows = [place_item(present, n, weights) for n in range(len(places))]
     return places, present.places.geometry, rows
 
 

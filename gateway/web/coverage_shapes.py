@@ -1,4 +1,4 @@
-"""What is told of the trust in coverage: the same objects for the API and for `sightline coverage`."""
+"""What is told of coverage: the same objects for the API and for `sightline coverage`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,12 +9,14 @@ import numpy as np
 from gateway.domain.coverage.archive_view import Missing
 from gateway.domain.coverage.availability import Availability
 from gateway.domain.coverage.bounds import CoverageBounds, Estimate, Sure
+from gateway.domain.coverage.counters import Seen
 from gateway.domain.coverage.figures import CoverageBy, Part
 from gateway.domain.coverage.intrusions import Intrusion
-from gateway.domain.coverage.model import Confidence
+from gateway.domain.coverage.model import Confidence, Floats
 from gateway.domain.coverage.present import Present
 from gateway.domain.coverage.redundancy import Redundancy
 from gateway.domain.coverage.repair import Visit
+from gateway.domain.coverage.rows import PlaceState
 from gateway.domain.coverage.survey import SurveyOrder
 from gateway.domain.coverage.trust import BoundedPart, Trust, bounds_by
 from gateway.errors import Unavailable
@@ -74,6 +76,60 @@ def part_item(inventory: Inventory, what: CoverageBy, part: Part) -> Json:
         "lost_m2": round(part.lost_m2, DECIMALS_M2),
         "now_m2": None if part.now_m2 is None else round(part.now_m2, DECIMALS_M2),
     }
+
+
+def place_item(present: Present, n: int, weights: Floats) -> Json:
+    """A listed place with its state."""
+    facts, state = present.places, present.state
+    return {
+        "id": state.model.places[n],
+        "name": facts.name[n],
+        "kind": facts.kind[n],
+        "level": facts.level[n],
+        "township": facts.township[n],
+        "village": facts.village[n],
+        "grid": facts.grid[n],
+        "weight": facts.weight[n],
+        "state": state.counters.place_state(n).value,
+        **gap_weights(weights, n),
+    }
+
+
+def gap_weights(weights: Floats, n: int) -> Json:
+    """Of the weight of a place: what is out of sight now, and what no view reaches by design."""
+    return {
+        "blind_weight": float(weights[n, Seen.BLIND]),
+        "never_weight": float(weights[n, Seen.NEVER]),
+    }
+
+
+@dataclass(frozen=True)
+class PlaceFilter:
+    """Which places are wanted; None = whatever it is."""
+
+    state: PlaceState | None = None
+    township: str | None = None
+    kind: str | None = None
+    gaps: bool | None = None
+
+    def page(self, present: Present, first: int, limit: int) -> tuple[list[Json], int | None]:
+        """Places from a number on, in the order of the list, and the number of the next one."""
+        found: list[Json] = []
+        facts, counters = present.places, present.state.counters
+        weights = counters.place_weights()
+        for n in range(first, len(present.state.model.places)):
+            if self.township is not None and facts.township[n] != self.township:
+                continue
+            if self.kind is not None and facts.kind[n] != self.kind:
+                continue
+            if self.state is not None and counters.place_state(n) is not self.state:
+                continue
+            if self.gaps is not None and bool(weights[n, Seen.NEVER]) is not self.gaps:
+                continue
+            if len(found) == limit:
+                return found, n
+            found.append(place_item(present, n, weights))
+        return found, None
 
 
 def redundancy_item(found: Redundancy, limit: int) -> Json:

@@ -117,6 +117,26 @@ def wrong_fields(
     return errors
 
 
+def wrong_changes(body: Any) -> list[dict[str, str]]:  # noqa: ANN401 - JSON
+    """What is wrong with an object whose `changes` are to be tried."""
+    if not isinstance(body, dict):
+        return [{"name": "changes", "reason": "must stand in a JSON object"}]
+    changes = body.get("changes")
+    errors = wrong_fields(body, {"changes": (lambda _: True, "")})
+    if not (isinstance(changes, list) and 1 <= len(changes) <= MOST_CHANGES):
+        reason = f"must be a list of 1 to {MOST_CHANGES} changes"
+        return [{"name": "changes", "reason": reason}]
+    for number, change in enumerate(changes):
+        at = f"changes[{number}]"
+        if not isinstance(change, dict):
+            errors.append({"name": at, "reason": "must be a JSON object"})
+            continue
+        errors += wrong_fields(change, CHANGE_FIELDS, f"{at}.")
+        if "do" not in change:
+            errors.append({"name": f"{at}.do", "reason": CHANGE_FIELDS["do"][1]})
+    return errors
+
+
 def planning_of(request: web.Request) -> PlanningDesk:
     """The queue.
 
@@ -277,23 +297,11 @@ async def ask_what_if(request: web.Request) -> web.Response:
     """POST /api/v1/coverage/what-if: the difference that changes by hand would make."""
     Params(request, ()).check()
     body = await read_object(request)
-    changes = body.get("changes")
-    errors = wrong_fields(body, {"changes": (lambda _: True, "")})
-    if not (isinstance(changes, list) and 1 <= len(changes) <= MOST_CHANGES):
-        reason = f"must be a list of 1 to {MOST_CHANGES} changes"
-        raise Problem(problems.BAD_BODY, errors=[{"name": "changes", "reason": reason}])
-    for number, change in enumerate(changes):
-        at = f"changes[{number}]"
-        if not isinstance(change, dict):
-            errors.append({"name": at, "reason": "must be a JSON object"})
-            continue
-        errors += wrong_fields(change, CHANGE_FIELDS, f"{at}.")
-        if "do" not in change:
-            errors.append({"name": f"{at}.do", "reason": CHANGE_FIELDS["do"][1]})
+    errors = wrong_changes(body)
     if errors:
         raise Problem(problems.BAD_BODY, errors=errors)
     try:
-        found = await planning_of(request).what_if(changes)
+        found = await planning_of(request).what_if(body["changes"])
     except UsageError as error:
         raise Problem(problems.BAD_BODY, str(error)) from None
     return await send_json(request, found, request.app[CONTEXT].projection.as_of)

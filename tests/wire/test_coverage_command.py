@@ -27,7 +27,7 @@ from gateway.commands.coverage_words import (
     percent,
     some,
 )
-from gateway.commands.options import out
+from gateway.commands.options import SHANGHAI, out
 from gateway.domain.camera import Device, Node, NodeId, NodeKind
 from gateway.domain.coverage.archive_view import Missing
 from gateway.domain.coverage.bounds import Sure
@@ -89,7 +89,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             changes = CoverageChanges(
                 1,
                 at(5),
-                (blind_spot("b", 1, 5),),
+                (blind_spot("b", 1, 5, places=(PlaceId("p1"),)),),
                 (
                     interval("v", "p1", 5, 15),
                     interval("w", "p0", 20, 25),
@@ -109,10 +109,46 @@ def test_the_present_is_told_from_the_store(folder: Path) -> None:
     assert told["seen_share"] == pytest.approx(2 / 3)
     assert told["blind_share"] == pytest.approx(1 / 3)
     assert [(part["code"], part["places"]) for part in told["parts"]] == [("road", 3)]
+    assert told["designed_bounds"] == {
+        "lower_share": pytest.approx(2 / 3),
+        "expected_share": 1.0,
+        "upper_share": 1.0,
+    }
     code, told, said = sightline(folder, "repair-order")
     assert [one["adds"] for one in told["items"]] == [1.0], said
     code, told, said = sightline(folder, "redundancy")
     assert sorted(one["channel"] for one in told["failures"]) == ["c0", "c2"], said
+
+
+def test_listed_places_are_told_with_their_state(folder: Path) -> None:
+    code, told, said = sightline(folder, "places", "--limit", "2")
+    assert (code, [one["id"] for one in told["items"]]) == (0, ["p0", "p1"]), said
+    code, rest, said = sightline(folder, "places", "--from", str(told["next"]))
+    assert (code, [one["id"] for one in rest["items"]], rest["next"]) == (0, ["p2"], None), said
+    code, told, said = sightline(folder, "places", "--state", "blind", "--kind", "road")
+    assert (code, [one["name"] for one in told["items"]]) == (0, ["部位1"]), said
+    assert sightline(folder, "places", "--gaps")[1]["items"] == []
+    assert sightline(folder, "places", "--township", "nowhere")[1]["items"] == []
+
+
+def test_blind_spots_are_filtered(folder: Path) -> None:
+    every = sightline(folder, "blind-spots")[1]["items"]
+    (spot,) = every
+    for chosen in (
+        ("--channel", spot["channel"]),
+        ("--place", spot["places"][0]),
+        ("--since", at(0).isoformat()),
+    ):
+        assert sightline(folder, "blind-spots", *chosen)[1]["items"] == every, chosen
+    for other in (
+        ("--channel", "nobody"),
+        ("--place", "nowhere"),
+        ("--township", "nowhere"),
+        ("--incident", "none"),
+        ("--until", at(0).isoformat()),
+    ):
+        assert sightline(folder, "blind-spots", *other)[1]["items"] == [], other
+    assert sightline(folder, "blind-spots", "--since", "yesterday")[0] == 2
 
 
 def test_how_far_to_trust_it_is_told_from_the_store(folder: Path) -> None:
@@ -214,13 +250,17 @@ def test_people_read_words_and_readable_areas(folder: Path) -> None:
     assert "expected" not in told
     assert cells(printed(folder, "redundancy"))[0][-1] == "部位0"
     assert cells(printed(folder, "survey-order"))[0][-1] == "方位角"
-    assert cells(printed(folder, "blind-spots"))[0][2] == "超时无应答"
+    (spot,) = cells(printed(folder, "blind-spots"))
+    assert (spot[2], spot[-1]) == ("超时无应答", "部位1")
+    place = cells(printed(folder, "places", "--state", "blind"))[0]
+    assert (place[1], place[2], place[5], place[6]) == ("部位1", "道路", "失视", "1.00")
 
 
 def test_people_read_the_headline_as_sentences(folder: Path) -> None:
     told = printed(folder, "summary", "--by", "kind")
     assert "重点部位可视率 66.67%（设计 100.00%；" in told
     assert "重点部位 3 处，权重 3.00：可视 2 处，失视 1 处" in told
+    assert "设计可视率受档案缺失字段影响，介于 66.67% 与 100.00% 之间" in told
     assert cells(told)[0][0] == "道路"
     told = printed(folder, "at", at(6).isoformat())
     assert "可视权重 9.25（设计 10.25" in told
@@ -243,7 +283,8 @@ def test_drafts_do_not_count_and_the_headline_says_how_to_accept_them(
 ) -> None:
     monkeypatch.setattr(out, "width", 200)
     shape = dict.fromkeys(("places", "cameras", "blind_spots", "lost_area_m2"), 0)
-    summary({**shape, "listed": False, "ladder": "x", "drafts": 7, "parts": [], "as_of": at(0)},
+    summary({**shape, "listed": False, "ladder": "x", "drafts": 7, "parts": [], "as_of": at(0),
+             "designed_bounds": None},
             CoverageBy.KIND, {})  # fmt: skip
     told = capsys.readouterr().out
     assert "7 处草稿" in told
@@ -266,3 +307,15 @@ def test_every_code_that_people_may_meet_has_a_word() -> None:
     assert {one.name.lower() for one in Confidence} == set(CONFIDENCE)
     assert {one.value for one in PlaceState} == set(PLACE_STATE)
     assert {one.value for one in Missing} == set(FIELD)
+
+
+def test_the_report_has_the_coverage_availability_of_its_days(folder: Path) -> None:
+    day = at(10).astimezone(SHANGHAI).date().isoformat()
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "report", "--from", day, "--to", day, "--json",
+         "--config", str(folder / "sightline.toml")],
+        capture_output=True, text=True, timeout=100, check=True,
+    )  # fmt: skip
+    told = json.loads(done.stdout)["coverage_availability"]
+    assert told["due_h"] > told["lost_h"] > 0
+    assert 0 < told["share_least"] <= told["share"] <= told["share_most"] < 1

@@ -131,7 +131,21 @@ async def result() -> Result:
         told=days.append,
     )
     assert days == ["2026-03-01", "2026-03-02"]
-    return Result(made, outages, inventory, Dimension.TOWNSHIP, NOW)
+    return Result(made, outages, inventory, Dimension.TOWNSHIP, NOW, AVAILABILITY)
+
+
+AVAILABILITY = {
+    "share": 0.9, "share_least": 0.85, "share_most": 0.95, "lost_h": 10.0, "due_h": 100.0
+}  # fmt: skip
+
+
+async def test_coverage_availability_stands_beside_the_online_rate() -> None:
+    assert as_dict(await result())["coverage_availability"] == AVAILABILITY
+    told = report.availability_text(AVAILABILITY)
+    assert "90.00%（85.00% 至 95.00%）" in told
+    assert "失视 10.0 / 应看 100.0 加权小时" in told
+    assert "没有应看时长" in report.availability_text({**AVAILABILITY, "share": None})
+    assert "时段超过 92 天" in report.availability_text(None)
 
 
 async def test_the_screen_shows_the_online_rate_between_its_bounds() -> None:

@@ -23,7 +23,8 @@ from gateway.domain.coverage.present import Present
 from gateway.errors import Unavailable
 from gateway.inventory import Inventory
 from gateway.web.auth import CONTEXT
-from gateway.web.coverage import degrees, desk, gap_weights
+from gateway.web.coverage import degrees, desk
+from gateway.web.coverage_shapes import gap_weights
 from gateway.web.ogc.asked import Asked, Box
 from gateway.web.ogc.source import Extent, Found, as_feature, as_point
 from gateway.web.reply import in_slices
