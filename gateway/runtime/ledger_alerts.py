@@ -236,8 +236,8 @@ class LedgerAlerts:
         name = self._source(row)["name"] or row.root
         if kind is EventKind.UPLINK_LOST:
             node = self.atlas.inventory.nodes[NodeId(row.root)]
-            return f"{NODE_DOWN[node.kind]}: {name}, {row.children} 路离线"
-        return f"监控离线: {name}"
+            return f"{NODE_DOWN[node.kind]}：{name}，{row.children} 路离线"
+        return f"监控离线：{name}"
 
     def blind_subject(self, row: BlindSpot) -> Subject:
         """A blind spot that stands for itself."""
@@ -268,7 +268,7 @@ class LedgerAlerts:
             began_at=row.failed_at,
             last_at=row.observed_until_at,
             ended_at=row.ended_at,
-            title=f"重点部位失去监控: {names}" if names else "监控盲区",
+            title=f"重点部位失去监控：{names}" if names else "监控盲区",
             data=data,
             mark=blind_spot_mark(severity),
             urgent=places_mark(row.places),

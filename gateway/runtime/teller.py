@@ -207,7 +207,7 @@ class Teller:
             began_at=row.began_at,
             last_at=row.last_at,
             ended_at=row.ended_at,
-            title=f"{kind}: {name}" if name else kind,
+            title=f"{kind}：{name}" if name else kind,
             data=data,
             mark=incident_mark(row.severity, row.note, row.signals),
         )

@@ -97,7 +97,7 @@ def test_a_camera_shows_chain_bounds_group_and_history(
     expect(page.locator(".group")).to_contain_text(gateway.scene.cut_name)
     expect(page.locator(".group")).to_contain_text(f"{len(gateway.scene.cut_channels)} 路")
     labels = page.locator(".facts.pairs dt").all_inner_texts()
-    assert labels == ["最后正常", "首次失败", "确认离线", "最近失败"]
+    assert labels == ["最后正常", "首次失败", "确认离线", "最后失败"]
 
     page.goto(f"{gateway.url}?camera={gateway.scene.flapping}")
     expect(page.locator(".history tbody tr")).to_have_count(6)
@@ -115,7 +115,7 @@ def test_check_now_says_what_was_found(opened: Opener, gateway: ConsoleGateway) 
     expect(page.locator(".chain-good")).to_be_visible()
     gateway.answers[channel] = gateway.failed(OutageCause.REFUSED)
     page.click("#check-now")
-    expect(page.locator("#check-result")).to_have_text("无应答：连接被拒绝")
+    expect(page.locator("#check-result")).to_have_text("检测失败：连接被拒绝")
 
 
 def test_a_camera_that_was_never_seen_good_is_accepted_with_a_reason(

@@ -177,7 +177,7 @@ def test_an_event_shows_its_cells_its_cameras_and_what_the_center_did(
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     event = page.locator('[data-event="smoke-1"]')
-    expect(event).to_contain_text("烟感报警")
+    expect(event).to_contain_text("烟雾报警")
     expect(event.locator(f'[data-grid="{camera.grid}"]')).to_contain_text("事发网格")
     expect(event.locator('[data-grid="next"]')).to_contain_text("东北 312 米")
     expect(event.locator(".links .link")).to_contain_text(camera.name)

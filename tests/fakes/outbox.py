@@ -32,7 +32,7 @@ def message(
         noticed_at=at,
         began_at=at,
         ended_at=at if phase is AlertPhase.CLOSE else None,
-        title=f"烟雾报警: {key}",
+        title=f"烟雾报警：{key}",
         data={"links": [{"grid": "610802101g1", "reason": "contains"}]},
     )
     told: Any = {"rule": "smoke", "reason": "test"}

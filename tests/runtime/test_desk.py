@@ -291,8 +291,8 @@ async def test_a_cabinet_opened_before_its_camera_fell_silent_is_one_incident(to
 @pytest.mark.parametrize(
     ("node", "title"),
     [
-        (NodeKind.ACCESS, "接入交换机中断: 小纪汗上联, 2 路离线"),
-        (NodeKind.AGGREGATION, "汇聚交换机中断: 小纪汗上联, 2 路离线"),
+        (NodeKind.ACCESS, "接入交换机中断：小纪汗上联，2 路离线"),
+        (NodeKind.AGGREGATION, "汇聚交换机中断：小纪汗上联，2 路离线"),
     ],
 )
 async def test_a_lost_node_is_called_what_it_is(town: Town, node: NodeKind, title: str) -> None:
@@ -310,7 +310,7 @@ async def test_a_tampered_cabinet_is_no_covered_picture(town: Town) -> None:
     await town.bring(town.event("s", K.TAMPER, sensor=SensorId("door-1"), active=True))
     await town.bring(town.event("c", K.TAMPER, channel=ChannelId("A3"), active=True))
     await town.pass_s(5)
-    titles = {alert.body["data"]["title"].partition(":")[0] for alert in await town.alerts()}
+    titles = {alert.body["data"]["title"].partition("：")[0] for alert in await town.alerts()}
     assert titles == {"机箱门被打开", "视频遮挡或破坏"}
 
 
@@ -336,7 +336,7 @@ async def test_an_uplink_is_one_alert_that_counts_its_cameras_and_tells_lost_pla
         "major",
         5,
     )
-    assert data["title"] == "上联链路中断: 小纪汗上联, 5 路离线"
+    assert data["title"] == "上联链路中断：小纪汗上联，5 路离线"
     assert data["channels"] == ["A0", "A1", "A2", "A3", "A4"]
     assert data["place"]["township_name"] == "小纪汗镇"
     assert [link["grid"] for link in data["links"]] == [one.id for one in CELLS]
@@ -918,9 +918,9 @@ async def test_a_digest_survives_a_crash_and_is_told_once(town: Town) -> None:
 
     (told,) = await later.alerts()
     assert [item["title"] for item in told.body["data"]["items"]] == [
-        "门磁报警: 村口箱门",
-        "门磁报警: 村口4",
-        "门磁报警: 村口2",
+        "门磁报警：村口箱门",
+        "门磁报警：村口4",
+        "门磁报警：村口2",
     ]
     gathered = await later.alerts("digest:doors")
     assert {row.superseded_by for row in gathered} == {(await later.alerts("feed"))[-1].id}

@@ -75,7 +75,7 @@ SMOKE = Subject(
     noticed_at=T0,
     began_at=T0,
     last_at=T0,
-    title="烟雾报警: 城南市场烟感",
+    title="烟雾报警：城南市场烟感",
     data={
         "place": PLACE,
         "links": links_of(LINKS, NAMES, CELLS),
@@ -96,7 +96,7 @@ UPLINK = replace(
     area=TOWNSHIP,
     began_after_at=T0 - timedelta(seconds=30),
     last_at=None,
-    title="上联链路中断: 镇东汇聚交换机, 143 路离线",
+    title="上联链路中断：镇东汇聚交换机，143 路离线",
     data={
         "place": place_of(None, None, township=TOWNSHIP, names=NAMES),
         "links": links_of(LINKS[:1], NAMES, CELLS),
@@ -115,7 +115,7 @@ BLIND = replace(
     key="bs-1",
     family=Family.BLIND_SPOT,
     kind=EventKind.BLIND_SPOT,
-    title="重点部位失去监控: 汽车站",
+    title="重点部位失去监控：汽车站",
     data={
         "place": PLACE,
         "links": links_of(LINKS[:1], NAMES, CELLS),
@@ -139,7 +139,7 @@ DIGEST = replace(
                 "key": "inc-2",
                 "kind": "outage",
                 "severity": "minor",
-                "title": "监控离线: 村口",
+                "title": "监控离线：村口",
                 "area": VILLAGE,
                 "began_at": iso(T0),
             }

@@ -89,7 +89,7 @@ async def takes_what_is_genuine_once(command: list[str], folder: Path) -> None:
     assert deliveries[:2] == [good, good], said
     assert (deliveries[2].delivered, deliveries[2].retry) == (False, False)
     assert deliveries[2].reason.startswith("401")
-    assert said.count("烟雾报警: incident-1") == 1
+    assert said.count("烟雾报警：incident-1") == 1
     assert said.count("cn.sightline.incident.opened.v1") == 1
 
 

@@ -48,7 +48,7 @@ async def test_a_signed_event_is_verified_taken_and_acknowledged(center: Virtual
 
     (event,) = center.messages
     assert event["specversion"] == "1.0"
-    assert event["data"]["title"] == "烟雾报警: k"
+    assert event["data"]["title"] == "烟雾报警：k"
     assert (center.counts.received, center.counts.forged) == (1, 0)
 
 

@@ -34,7 +34,7 @@ TITLES: Mapping[EventKind, str] = MappingProxyType(
         EventKind.TEMPERATURE: "温度异常",
         EventKind.MOTION: "移动侦测",
         EventKind.FIELD_DETECTION: "区域入侵",
-        EventKind.LINE_CROSSING: "越界",
+        EventKind.LINE_CROSSING: "越界侦测",
         EventKind.SMOKE: "烟雾报警",
         EventKind.WATER_LEVEL: "水位报警",
         EventKind.DOOR: "门磁报警",
