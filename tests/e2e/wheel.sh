@@ -7,7 +7,7 @@ python="${PYTHON:-python3}"
 room=$(mktemp -d)
 trap 'rm -rf "$room"' EXIT
 "$python" -m venv "$room/venv"
-"$room/venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"
+"$room/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$lock"
 "$room/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps "$wheel"
 cd "$room"
 "$room/venv/bin/python" -c 'import gateway, adapters; print("imports: ok")'
